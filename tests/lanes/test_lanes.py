@@ -1,0 +1,674 @@
+"""The worker's engine, event by event: exactly these instructions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import replies
+from audits import audit_lanes
+from replies import BASES, URLS
+
+from whoismesh.addresses import Range, parse_address
+from whoismesh.answers import Reply
+from whoismesh.lanes import Lanes
+from whoismesh.lanes.engine import DRAIN_S, FAILURES_IN_A_ROW, MOST_UNACKNOWLEDGED, RESEND_S
+from whoismesh.lanes.events import (
+    Ask,
+    Broken,
+    Connect,
+    Drain,
+    Event,
+    Forget,
+    Heard,
+    Instruction,
+    Joined,
+    Keep,
+    Note,
+    Received,
+    Recovered,
+    Repair,
+    Replied,
+    Resend,
+    Send,
+    Stop,
+    Tick,
+)
+from whoismesh.lanes.lane import Lane
+from whoismesh.messages import (
+    Acknowledge,
+    Block,
+    Discovered,
+    Join,
+    LeaseGrant,
+    LeaseRequest,
+    Leases,
+    Leave,
+    Members,
+    Message,
+    Metrics,
+    Peer,
+    PermitRequest,
+    Permits,
+    Refused,
+    Renew,
+    Renewed,
+    RepairRequest,
+    Result,
+    Return,
+    Signal,
+    Welcome,
+)
+from whoismesh.registries import REGISTRIES
+
+CRAWL = b"0123456789abcdef"
+OTHER = b"x" * 16
+UNLIMITED = tuple(REGISTRIES)
+
+
+class Host:
+    """A worker's engine with a clock; keeps what it did, without metrics, which come every second."""
+
+    def __init__(
+        self,
+        *,
+        protocols: tuple[str, ...] = ("rdap",),
+        connections: int = 1,
+        host_rate: float = math.inf,
+        unlimited: tuple[str, ...] = UNLIMITED,
+        join: bool = True,
+    ) -> None:
+        lanes = {registry: Lane(registry, protocols, host_rate, connections) for registry in REGISTRIES}
+        self.lanes = Lanes(lanes, BASES, "host")
+        self.now = 100.0
+        self.unlimited = unlimited
+        self.grants = 0
+        if join:
+            self.do(Tick())
+            self.join()
+
+    def do(self, event: Event, after_s: float = 0.0) -> list[Instruction]:
+        self.now += after_s
+        out = self.lanes.handle(event, self.now)
+        audit_lanes(self.lanes)
+        assert self.lanes._stopped or self.lanes.wake_at(self.now) > self.now, "it would spin"
+        return [each for each in out if not (isinstance(each, Send) and isinstance(each.message, Metrics))]
+
+    def join(self, origin: int = 7) -> list[Instruction]:
+        return self.hear(Welcome(CRAWL, origin, 1, 2, 3, 2.0, (), self.unlimited))
+
+    def hear(self, message: Message, after_s: float = 0.0) -> list[Instruction]:
+        return self.do(Received(message), after_s)
+
+    def lease(
+        self, *ranges: str, registry: str = "ripencc", verify: bool = False, first: bool = False
+    ) -> list[Instruction]:
+        self.grants += 1
+        grant = LeaseGrant(self.grants, registry, tuple(map(Range.parse, ranges)), first, verify)
+        return self.hear(Leases(CRAWL, (grant,)))
+
+    def answer(self, ask: Ask, reply: Callable[..., Reply], *more: Any, after_s: float = 0.1) -> list[Instruction]:
+        return self.do(Replied(ask.lookup, reply(ask, *more)), after_s)
+
+    def lane(self, registry: str = "ripencc") -> Lane:
+        return self.lanes.lanes[registry]
+
+
+def asks(out: list[Instruction]) -> list[Ask]:
+    return [each for each in out if isinstance(each, Ask)]
+
+
+def only_ask(out: list[Instruction]) -> Ask:
+    (ask,) = asks(out)
+    return ask
+
+
+def kept(out: list[Instruction]) -> Result:
+    (keep,) = (each for each in out if isinstance(each, Keep))
+    return keep.result
+
+
+def sent(out: list[Instruction], kind: type[Message]) -> list[Any]:
+    return [each.message for each in out if isinstance(each, Send) and isinstance(each.message, kind)]
+
+
+def number(text: str) -> int:
+    return parse_address(text)[1]
+
+
+# -- joining -------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_asks_to_join_until_it_is_taken_in_and_then_wishes_for_work() -> None:
+    host = Host(join=False)
+    host.lanes.gossip = "tcp://me"
+    ask = Send(Join(b"", "host", "tcp://me", 0, ()))
+    assert host.do(Tick()) == [ask]
+    for wait_s in (0.5, 1.0, 2.0, 4.0, 4.0):
+        assert host.do(Tick(), wait_s - 0.1) == []
+        assert host.do(Tick(), 0.1) == [ask]
+    peers = (Peer(7, "tcp://me"), Peer(8, "tcp://you"))
+    out = host.hear(Welcome(CRAWL, 7, 1, 2, 3, 2.0, peers, UNLIMITED))
+    assert out == [
+        Joined(CRAWL, 7, 1, 2, 3),
+        Connect(("tcp://you",)),
+        Send(LeaseRequest(CRAWL, 7, dict.fromkeys(REGISTRIES, 0.0))),
+    ]
+    assert host.hear(Members(CRAWL, (*peers, Peer(9, "tcp://they")))) == [Connect(("tcp://you", "tcp://they"))]
+
+
+def test_a_worker_refused_for_good_stops_with_the_reason() -> None:
+    host = Host(join=False)
+    host.do(Tick())
+    assert host.hear(Refused(CRAWL, "another crawl", True)) == [Stop("another crawl")]
+    assert host.do(Tick(), 10.0) == []
+
+
+def test_a_welcome_of_another_crawl_stops_the_worker() -> None:
+    host = Host()
+    (stop,) = host.hear(Welcome(OTHER, 7, 1, 2, 3, 2.0, (), ()))
+    assert isinstance(stop, Stop)
+    assert "another crawl" in stop.error
+
+
+def test_a_worker_that_is_not_known_any_more_joins_again_with_its_origin_and_leases() -> None:
+    host = Host()
+    host.lease("193.0.0.0/22")
+    grant = LeaseGrant(1, "ripencc", (Range.parse("193.0.0.0/22"),), False, False)
+    rejoin = Send(Join(CRAWL, "host", "", 7, (grant,)))
+    assert host.hear(Refused(CRAWL, "not known here", False)) == [rejoin]
+    assert host.hear(Refused(CRAWL, "not known here", False)) == [], "asked already"
+    assert host.do(Tick(), 2.0) == [rejoin]
+    out = host.join()
+    assert out[:2] == [Joined(CRAWL, 7, 1, 2, 3), Connect(())]
+
+
+def test_nothing_is_asked_while_not_joined() -> None:
+    host = Host(connections=4)
+    first = only_ask(host.lease("193.0.0.0/22"))
+    host.hear(Refused(CRAWL, "not known here", False))
+    out = host.answer(first, replies.network, "193.0.2.0/24")
+    assert asks(out) == []
+    assert kept(out).status == "network"
+    assert len(asks(host.join())) == 2
+
+
+def test_messages_of_another_crawl_are_counted_and_dropped() -> None:
+    host = Host()
+    assert host.hear(Leases(OTHER, ())) == []
+    assert host.do(Heard(Discovered(OTHER, 0, 1, (Block("arin", Range.parse("8.0.0.0/9")),)))) == []
+    assert host.lanes.counters["messages_of_another_crawl"] == 2
+    assert len(host.lanes.replica.table) == 0
+
+
+def test_messages_for_coordinators_are_counted_and_dropped() -> None:
+    host = Host()
+    assert host.hear(Renew(CRAWL, 7, (), 0)) == []
+    assert host.lanes.counters["messages_unexpected"] == 1
+
+
+# -- what is asked -------------------------------------------------------------------------------------------------
+
+
+def test_a_lease_is_asked_about_at_the_middle_of_its_largest_gap() -> None:
+    host = Host()
+    out = host.lease("193.0.0.0/22", "193.0.8.0/21")
+    assert out[0] == Ask(1, "ripencc", "rdap", 4, number("193.0.12.0"), None)
+
+
+def test_there_is_one_lookup_a_gap_and_an_answer_closes_its_whole_range() -> None:
+    host = Host(connections=5)
+    first = only_ask(host.lease("193.0.0.0/21"))
+    assert host.do(Tick(), 0.1) == []
+    out = host.answer(first, replies.network, "193.0.4.0/24")
+    result = kept(out)
+    assert (result.origin, result.sequence, result.status) == (7, 1, "network")
+    assert (result.asked, result.range) == (Range.parse("193.0.4.0"), Range.parse("193.0.4.0/24"))
+    assert [each.address for each in asks(out)] == [number("193.0.2.0"), number("193.0.6.0")]
+    assert host.do(Tick(), 0.1) == []
+
+
+def test_connections_bound_the_lookups_of_a_registry_not_of_all() -> None:
+    host = Host(connections=2)
+    assert len(asks(host.lease("193.0.0.0/24", "193.0.2.0/24", "193.0.4.0/24"))) == 2
+    assert len(asks(host.lease("8.0.0.0/24", "8.0.2.0/24", registry="arin"))) == 2
+
+
+def test_not_found_closes_the_block_a_registry_allocates() -> None:
+    host = Host()
+    out = host.answer(only_ask(host.lease("193.0.0.0/23")), replies.not_found)
+    assert kept(out).status == "unallocated"
+    assert [str(each) for each in host.lane().open] == ["193.0.0.0/24"]
+
+
+def test_not_found_where_gossip_knows_a_holder_closes_a_block_too() -> None:
+    host = Host()
+    host.do(Heard(Discovered(CRAWL, 3, 1, (Block("ripencc", Range.parse("193.0.0.0/16")),))))
+    out = host.answer(only_ask(host.lease("193.0.0.0/23", verify=True)), replies.not_found)
+    assert kept(out).status == "unallocated"
+    assert [str(each) for each in host.lane().open] == ["193.0.0.0/24"]
+
+
+def test_a_finished_lease_is_returned_and_another_wished_for() -> None:
+    host = Host()
+    ask = only_ask(host.lease("193.0.0.0/24"))
+    out = host.answer(ask, replies.network, "193.0.0.0/16")
+    assert out[1:] == [Send(Return(CRAWL, 7, 1, ()))], "a wish stands already: one lease is asked for ahead"
+
+
+def test_a_lease_that_is_known_entirely_is_returned_at_once_and_not_asked_about() -> None:
+    host = Host()
+    host.do(Heard(Discovered(CRAWL, 3, 1, (Block("ripencc", Range.parse("193.0.0.0/21")),))))
+    out = host.lease("193.0.0.0/24", "193.0.4.0/24")
+    assert asks(out) == []
+    assert sent(out, Return) == [Return(CRAWL, 7, 1, ())]
+    assert host.lanes.counters["hits"] == 2
+
+
+def test_only_a_lease_to_verify_asks_about_what_is_known() -> None:
+    host = Host()
+    host.do(Heard(Discovered(CRAWL, 3, 1, (Block("ripencc", Range.parse("193.0.0.0/21")),))))
+    assert only_ask(host.lease("193.0.0.0/24", verify=True)).address == number("193.0.0.128")
+
+
+def test_gossip_closes_gaps_and_finishes_leases() -> None:
+    host = Host()
+    first = only_ask(host.lease("193.0.0.0/24", "193.0.2.0/24"))
+    news = Discovered(CRAWL, 3, 1, (Block("ripencc", Range.parse("193.0.0.0/22")),))
+    out = host.do(Heard(news))
+    assert sent(out, Return) == [Return(CRAWL, 7, 1, ())]
+    assert host.lanes.counters["hits"] == 1
+    assert kept(host.answer(first, replies.network, "193.0.0.0/22")).status == "network", "it was on its way"
+    assert host.do(Heard(news)) == []
+
+
+def test_errands_are_asked_before_the_gaps_of_other_leases() -> None:
+    host = Host()
+    first = only_ask(host.lease("8.0.0.0/16", registry="arin"))
+    host.lease("193.0.6.1", "193.0.9.1", registry="arin", first=True)
+    out = host.answer(first, replies.network, "8.0.128.0/24")
+    assert only_ask(out).address == number("193.0.6.1")
+    out = host.answer(only_ask(out), replies.not_found)
+    assert only_ask(out).address == number("193.0.9.1")
+
+
+def test_a_known_errand_is_skipped_unless_it_is_to_be_verified() -> None:
+    host = Host()
+    host.do(Heard(Discovered(CRAWL, 3, 1, (Block("arin", Range.parse("193.0.0.0/21")),))))
+    assert sent(host.lease("193.0.6.1", registry="arin", first=True), Return) == [Return(CRAWL, 7, 1, ())]
+    assert only_ask(host.lease("193.0.6.1", registry="arin", first=True, verify=True)).address == number("193.0.6.1")
+
+
+def test_a_lease_that_is_gone_takes_its_gaps_along_but_not_those_of_another() -> None:
+    host = Host()
+    host.lease("193.0.0.0/23")
+    host.lease("193.0.1.0/24", "193.0.8.0/24")
+    host.hear(Renewed(CRAWL, (1,), 0, False))
+    assert [str(each) for each in host.lane().open] == ["193.0.1.0/24", "193.0.8.0/24"]
+
+
+def test_a_lease_for_a_lane_that_closed_meanwhile_goes_back_at_once() -> None:
+    host = Host()
+    ask = only_ask(host.lease("193.0.0.0/24"))
+    text = "%ERROR:201: access denied for 192.0.2.1\n% blocked permanently"
+    ask = Ask(ask.lookup, "ripencc", "whois", 4, ask.address)
+    out = host.do(Replied(ask.lookup, replies.whois(ask, text)), 0.1)
+    assert [type(each) for each in out] == [Note, Send, Send]
+    assert sent(out, Signal)[0].kind == "banned"
+    assert sent(out, Return) == [Return(CRAWL, 7, 1, (Range.parse("193.0.0.0/24"),))]
+    assert sent(host.lease("193.0.4.0/24"), Return) == [Return(CRAWL, 7, 2, (Range.parse("193.0.4.0/24"),))]
+    assert host.do(Tick(), 5.0) != [], "it renews"
+    assert not host.lane().leases
+
+
+# -- elsewhere and redirects ---------------------------------------------------------------------------------------
+
+
+def test_elsewhere_is_told_and_its_gap_is_left_alone() -> None:
+    host = Host()
+    ask = only_ask(host.lease("193.0.0.0/22", "193.0.8.0/22"))
+    out = host.answer(ask, replies.moved, URLS["arin"] + "ip/193.0.2.0")
+    assert (kept(out).status, kept(out).elsewhere) == ("elsewhere", "arin")
+    assert [str(each) for each in host.lane().open] == ["193.0.8.0/22"]
+
+
+def test_a_redirect_within_one_registry_is_followed_a_few_times() -> None:
+    host = Host()
+    out = host.lease("193.0.0.0/24")
+    for hop in range(5):
+        url = f"{URLS['ripencc']}{hop}/ip/193.0.0.128"
+        out = host.answer(only_ask(out), replies.moved, url)
+        assert only_ask(out) == Ask(hop + 2, "ripencc", "rdap", 4, number("193.0.0.128"), url)
+    out = host.answer(only_ask(out), replies.moved, URLS["ripencc"] + "9/ip/193.0.0.128")
+    assert kept(out).status == "failed"
+    assert "redirects go on" in kept(out).reason
+
+
+def test_a_redirect_to_where_it_came_from_is_not_followed() -> None:
+    host = Host()
+    url = URLS["ripencc"] + "a/ip/193.0.0.128"
+    out = host.answer(only_ask(host.lease("193.0.0.0/24")), replies.moved, url)
+    assert kept(host.answer(only_ask(out), replies.moved, url)).status == "failed"
+
+
+# -- failures ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("reply", "status"), [(replies.broken, "failed"), (replies.garbage, "malformed")])
+def test_a_transient_failure_is_tried_three_times_with_growing_waits(
+    reply: Callable[[Ask], Reply], status: str
+) -> None:
+    host = Host()
+    out = host.lease("193.0.0.0/24")
+    for wait_s in (0.5, 1.0):
+        assert asks(host.answer(only_ask(out), reply)) == []
+        assert asks(host.do(Tick(), wait_s - 0.01)) == []
+        assert host.lanes.wake_at(host.now) <= host.now + 0.011
+        out = host.do(Tick(), 0.01)
+    out = host.answer(only_ask(out), reply)
+    assert (kept(out).status, kept(out).range) == (status, Range.parse("193.0.0.128"))
+    assert not host.lane().open
+    assert sent(out, Return) == [Return(CRAWL, 7, 1, ())]
+
+
+def test_the_next_protocol_is_asked_after_the_last_try_and_its_tries_count_anew() -> None:
+    host = Host(protocols=("rdap", "whois"))
+    out = host.lease("193.0.0.0/24")
+    seen = []
+    for _ in range(6):
+        ask = only_ask(out)
+        seen.append(ask.protocol)
+        out = host.do(Replied(ask.lookup, replies.reply(ask, b"", 500 if ask.protocol == "rdap" else 200)), 0.1)
+        if not [each for each in out if isinstance(each, Keep)] and not asks(out):
+            out = host.do(Tick(), 1.0)
+    assert seen == ["rdap"] * 3 + ["whois"] * 3
+    assert kept(out).status == "failed", "one bad address is no reason to take the registry for dead"
+
+
+def test_where_one_protocol_cannot_tell_the_other_is_asked_at_once() -> None:
+    host = Host(protocols=("rdap", "whois"))
+    ask = only_ask(host.lease("200.0.0.0/24", registry="lacnic"))
+    out = host.answer(ask, replies.cannot_tell)
+    assert only_ask(out) == Ask(2, "lacnic", "whois", 4, ask.address, None)
+    assert not host.lane("lacnic").failing, "the registry did answer"
+
+
+def test_a_part_of_an_answer_never_ends_as_free_space() -> None:
+    host = Host(protocols=("whois",))
+    out = host.lease("200.0.0.0/24", registry="lacnic")
+    for _ in range(3):
+        ask = only_ask(out)
+        text = "% Query rate limit exceeded. Reduced information.\n"
+        out = host.do(Replied(ask.lookup, replies.whois(ask, text)), 0.1)
+        if not [each for each in out if isinstance(each, Keep)]:
+            assert host.lanes.counters["answers_truncated"] > 0
+            out = host.do(Tick(), 1.0)
+    assert kept(out).status == "failed"
+
+
+def test_failures_of_many_addresses_make_the_lane_pause_and_give_its_leases_back() -> None:
+    host = Host(connections=FAILURES_IN_A_ROW)
+    spaced = [f"193.0.{2 * each}.0/24" for each in range(FAILURES_IN_A_ROW)]
+    out = host.lease(*spaced)
+    for ask in asks(out):
+        out = host.answer(ask, replies.broken, after_s=0.01)
+    assert [type(each) for each in out] == [Note, Send, Send]
+    assert sent(out, Signal)[0].kind == "unreachable"
+    assert {str(each) for each in sent(out, Return)[0].unasked} == set(spaced)
+    assert asks(host.lease("193.0.100.0/24")) == []
+
+
+def test_an_unreachable_registry_is_left_alone_for_a_while_longer_each_time() -> None:
+    host = Host()
+    waits = []
+    for _ in range(8):
+        ask = only_ask(host.lease("193.0.0.0/24"))
+        out = host.do(Broken(ask.lookup, "refused", True), 0.1)
+        (note,) = (each for each in out if isinstance(each, Note))
+        waits.append(note.fields["wait_s"])
+        assert sent(out, Signal) == [Signal(CRAWL, 7, "ripencc", "unreachable", None, "refused")]
+        assert sent(out, LeaseRequest) == [], "nothing is wished for in a pause"
+        assert sent(host.lease("193.0.4.0/24"), Return) != [], "what was wished for before is for somebody else"
+        out = host.do(Tick(), host.lane().paused_until - host.now + 0.001)
+        assert [list(each.wants) for each in sent(out, LeaseRequest)] == [["ripencc"]]
+    assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+
+
+def test_an_unreachable_protocol_is_left_for_the_next_without_its_redirect() -> None:
+    host = Host(protocols=("rdap", "whois"))
+    out = host.answer(only_ask(host.lease("193.0.0.0/24")), replies.moved, URLS["ripencc"] + "a/ip/193.0.0.128")
+    out = host.do(Broken(only_ask(out).lookup, "refused", True), 0.1)
+    assert only_ask(out) == Ask(3, "ripencc", "whois", 4, number("193.0.0.128"), None)
+
+
+def test_a_broken_connection_is_a_failure_like_any_other() -> None:
+    host = Host()
+    ask = only_ask(host.lease("193.0.0.0/24"))
+    assert host.do(Broken(ask.lookup, "cut off", False), 0.1) == []
+    assert only_ask(host.do(Tick(), 0.5)).address == ask.address
+    assert host.do(Broken(99, "cut off", False)) == [], "no lookup of ours"
+
+
+# -- limits and permits --------------------------------------------------------------------------------------------
+
+
+def test_slow_down_is_told_at_once_and_waited_for_as_long_as_asked() -> None:
+    host = Host(connections=3)
+    first, *rest = asks(host.lease("193.0.0.0/24", "193.0.2.0/24", "193.0.4.0/24", "193.0.6.0/24"))
+    out = host.answer(first, replies.slow_down, "30")
+    assert out[0] == Send(Signal(CRAWL, 7, "ripencc", "limited", 30.0, "too many requests (429)"))
+    for ask in rest:
+        assert asks(host.answer(ask, replies.not_found)) == []
+    host.hear(Permits(CRAWL, "ripencc", (0.0,)), 5.0)
+    assert asks(host.do(Tick())) == []
+    assert not sent(host.do(Tick(), 24.0), PermitRequest), "no permits are hoarded in a pause"
+    out = host.do(Tick(), 1.0)
+    assert sent(out, PermitRequest) == [PermitRequest(CRAWL, 7, "ripencc", 2)]
+    assert only_ask(host.hear(Permits(CRAWL, "ripencc", (0.0,)))).address == first.address
+
+
+def test_an_absurd_wait_is_cut_to_a_day() -> None:
+    host = Host()
+    ask = only_ask(host.lease("193.0.0.0/24"))
+    out = host.answer(ask, replies.slow_down, "99999999")
+    assert sent(out, Signal)[0].wait_s <= 86_400
+    assert host.lane().paused_until <= host.now + 86_400
+
+
+def test_a_coordinator_that_starts_anew_is_told_of_a_wait_that_is_not_over() -> None:
+    host = Host()
+    host.answer(only_ask(host.lease("193.0.0.0/24")), replies.slow_down, "30")
+    host.hear(Refused(CRAWL, "not known here", False), 10.0)
+    out = host.join()
+    assert sent(out, Signal) == [Signal(CRAWL, 7, "ripencc", "limited", pytest.approx(20.0), "told before")]
+
+
+def test_without_permits_nothing_is_asked_and_a_permit_is_used_in_its_time_or_lapses() -> None:
+    host = Host(unlimited=(), connections=2)
+    out = host.lease("193.0.0.0/24", "193.0.2.0/24", "193.0.4.0/24")
+    assert asks(out) == []
+    assert sent(out, PermitRequest) == [PermitRequest(CRAWL, 7, "ripencc", 3)]
+    assert host.hear(Permits(CRAWL, "ripencc", (0.5, 1.0))) == []
+    assert host.lanes.wake_at(host.now) == host.now + 0.5
+    assert len(asks(host.do(Tick(), 0.51))) == 1
+    out = host.do(Tick(), 0.6)
+    assert asks(out) == [], "60 ms late"
+    assert sent(out, PermitRequest) != [], "the next is wished for"
+
+
+def test_permits_are_taken_back_by_an_empty_message_and_wished_for_anew() -> None:
+    host = Host(unlimited=())
+    host.lease("193.0.0.0/24")
+    host.hear(Permits(CRAWL, "ripencc", (0.5,)))
+    out = host.hear(Permits(CRAWL, "ripencc", ()))
+    assert sent(out, PermitRequest) == [PermitRequest(CRAWL, 7, "ripencc", 1)]
+    assert asks(host.do(Tick(), 0.5)) == []
+
+
+def test_an_empty_permits_message_ends_the_freedom_of_an_unlimited_registry() -> None:
+    host = Host()
+    ask = only_ask(host.lease("193.0.0.0/24", "193.0.2.0/24"))
+    host.hear(Permits(CRAWL, "ripencc", ()))
+    assert asks(host.answer(ask, replies.not_found)) == []
+
+
+def test_a_new_coordinator_does_not_add_its_permits_to_those_of_the_former() -> None:
+    host = Host(unlimited=(), connections=4)
+    host.lease("193.0.0.0/24", "193.0.2.0/24")
+    host.hear(Permits(CRAWL, "ripencc", (0.5, 0.6)))
+    host.hear(Refused(CRAWL, "not known here", False))
+    out = host.join()
+    assert sent(out, PermitRequest) == [PermitRequest(CRAWL, 7, "ripencc", 2)]
+    assert asks(host.do(Tick(), 0.55)) == []
+
+
+def test_a_host_that_could_ask_ever_so_fast_wishes_for_no_more_than_can_be_dealt() -> None:
+    host = Host(unlimited=(), host_rate=5_000.0, connections=50)
+    ranges = [f"193.{high}.{2 * low}.0/24" for high in range(20) for low in range(100)]
+    (wish,) = sent(host.lease(*ranges), PermitRequest)
+    assert wish.count == 1_000
+    out = host.hear(Permits(CRAWL, "ripencc", tuple(0.001 * each for each in range(1_000))))
+    assert len(asks(out)) == 1
+    assert sent(host.do(Tick(), 2.0), PermitRequest), "it goes on asking for more"
+
+
+def test_slow_lookups_make_fewer_permits_wished_for() -> None:
+    host = Host(unlimited=(), host_rate=20.0, connections=1)
+    ranges = [f"193.0.{2 * each}.0/24" for each in range(100)]
+    (wish,) = sent(host.lease(*ranges), PermitRequest)
+    assert wish.count == 20
+    for _ in range(40):
+        ask = only_ask(host.hear(Permits(CRAWL, "ripencc", (0.0,))))
+        host.answer(ask, replies.not_found, after_s=2.0)
+    host.hear(Permits(CRAWL, "ripencc", ()))
+    assert host.lane().wanted <= 2
+
+
+def test_a_host_keeps_to_its_own_pace_whatever_it_may() -> None:
+    host = Host(host_rate=10.0, connections=50)
+    ranges = [f"193.0.{2 * each}.0/24" for each in range(100)]
+    times = [host.now] * len(asks(host.lease(*ranges)))
+    while len(times) < 40:
+        out = host.do(Tick(), max(0.001, host.lanes.wake_at(host.now) - host.now))
+        times += [host.now] * len(asks(out))
+        assert host.now < 120.0
+    assert max(sum(at <= each < at + 1.0 for each in times) for at in times) <= 10
+    assert 39 / (times[-1] - times[0]) > 9.0
+
+
+# -- results -------------------------------------------------------------------------------------------------------
+
+
+def test_acknowledged_results_leave_the_spool_and_others_are_sent_again() -> None:
+    host = Host()
+    out = host.lease("193.0.0.0/24", "193.0.2.0/24")
+    for _ in range(2):
+        out = host.answer(only_ask(out), replies.not_found)
+    assert host.hear(Acknowledge(CRAWL, 7, ((1, 1),))) == [Forget(7, ((1, 1),))]
+    assert list(host.lanes.unacknowledged) == [(7, 2)]
+    assert Resend() not in host.do(Tick(), RESEND_S - 0.5)
+    assert Resend() in host.do(Tick(), 2.0)
+    assert Resend() not in host.do(Tick(), 2.0)
+    host.hear(Acknowledge(CRAWL, 7, ((1, 2**50),)))
+    assert host.lanes.unacknowledged == {}
+
+
+def test_what_an_earlier_process_left_is_sent_first_and_work_waits_for_it() -> None:
+    host = Host(join=False)
+    host.do(Recovered(((3, 1), (3, 2))))
+    out = host.join()
+    assert out == [Joined(CRAWL, 7, 1, 2, 3), Connect(()), Resend()]
+    out = host.hear(Acknowledge(CRAWL, 3, ((1, 2),)), 0.5)
+    assert out[0] == Forget(3, ((1, 2),))
+    assert sent(out, LeaseRequest) != []
+
+
+def test_work_does_not_wait_for_ever_for_an_earlier_spool() -> None:
+    host = Host(join=False)
+    host.do(Recovered(((3, 1),)))
+    host.join()
+    assert sent(host.do(Tick(), RESEND_S), LeaseRequest) != []
+
+
+def test_a_full_spool_stops_the_asking_without_spinning() -> None:
+    host = Host(join=False)
+    host.do(Recovered(tuple((3, each) for each in range(MOST_UNACKNOWLEDGED))))
+    host.join()
+    assert asks(host.lease("193.0.0.0/24")) == []
+    assert len(asks(host.hear(Acknowledge(CRAWL, 3, ((0, MOST_UNACKNOWLEDGED),))))) == 1
+
+
+def test_renewals_name_the_leases_and_how_far_the_accepted_log_is_known() -> None:
+    host = Host()
+    host.lease("193.0.0.0/24")
+    host.do(Heard(Discovered(CRAWL, 0, 1, (Block("arin", Range.parse("8.0.0.0/9")),))))
+    assert Send(Renew(CRAWL, 7, (1,), 1)) in host.do(Tick(), 2.0)
+
+
+def test_a_hole_in_the_accepted_log_is_repaired() -> None:
+    host = Host()
+    host.hear(Renewed(CRAWL, (), 5, False))
+    assert host.lanes.replica.counters["gossip_repairs"] == 1
+    out = host.do(Tick(), 2.0)
+    assert Repair(RepairRequest(CRAWL, 0)) in out
+    blocks = tuple(Block("arin", Range.parse(f"8.{each}.0.0/16")) for each in range(5))
+    assert Repair(RepairRequest(CRAWL, 3)) in host.do(Heard(Discovered(CRAWL, 0, 1, blocks[:3])))
+    host.do(Heard(Discovered(CRAWL, 0, 4, blocks[3:])))
+    assert not [each for each in host.do(Tick(), 10.0) if isinstance(each, Repair)]
+    assert host.lanes.replica.accepted == 5
+
+
+# -- the end -------------------------------------------------------------------------------------------------------
+
+
+def test_the_end_of_the_crawl_is_the_end_of_the_worker_once_its_spool_is_empty() -> None:
+    host = Host()
+    host.answer(only_ask(host.lease("193.0.0.0/24")), replies.not_found)
+    assert not [each for each in host.hear(Renewed(CRAWL, (), 0, True)) if isinstance(each, Stop)]
+    out = host.hear(Acknowledge(CRAWL, 7, ((1, 1),)))
+    assert out[0] == Forget(7, ((1, 1),))
+    assert [type(each.message) for each in out if isinstance(each, Send)] == [Leave]
+    assert out[-1] == Stop()
+    assert host.do(Tick(), 1.0) == []
+
+
+def test_a_draining_worker_waits_for_its_answers_and_gives_back_what_they_leave() -> None:
+    host = Host()
+    ask = only_ask(host.lease("193.0.0.0/24"))
+    assert sent(host.do(Drain()), Return) == []
+    assert host.lanes.draining
+    assert host.do(Drain()) == []
+    assert sent(host.lease("193.0.4.0/24"), Return) == [Return(CRAWL, 7, 2, (Range.parse("193.0.4.0/24"),))]
+    out = host.answer(ask, replies.not_found)
+    assert kept(out).status == "unallocated"
+    assert sent(out, Return) == [Return(CRAWL, 7, 1, ())]
+    assert Stop() not in out
+    assert host.hear(Acknowledge(CRAWL, 7, ((1, 1),)))[-1] == Stop()
+
+
+def test_a_drain_ends_in_time_with_results_in_the_spool() -> None:
+    host = Host()
+    host.answer(only_ask(host.lease("193.0.0.0/24")), replies.not_found)
+    host.do(Drain())
+    assert Stop() not in host.do(Tick(), DRAIN_S - 0.1)
+    assert Stop() in host.do(Tick(), 0.1)
+    assert host.lanes.unacknowledged
+
+
+def test_a_worker_that_never_joined_stops_at_once() -> None:
+    host = Host(join=False)
+    assert Stop() in host.do(Drain())
+
+
+def test_hours_of_work_leave_no_heap_of_old_gaps_behind() -> None:
+    host = Host(connections=4)
+    for block in range(30):
+        out = host.lease(f"193.{block}.0.0/20")
+        waiting = asks(out)
+        while waiting:
+            ask = waiting.pop(0)
+            waiting += asks(host.answer(ask, replies.not_found, after_s=0.01))
+        host.hear(Acknowledge(CRAWL, 7, ((1, 10_000),)))
+    assert len(host.lane()._heap) < 100

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from whoismesh.addresses import MAX_ADDRESS, Range
+from whoismesh.errors import AddressError
+from whoismesh.prefixes import PrefixTable
+
+#: Blocks and questions lie in a window of this size at either end of a family, so that they meet.
+WINDOW = 32
+
+
+@st.composite
+def blocks(draw: st.DrawFn) -> Range:
+    family = draw(st.sampled_from((4, 6)))
+    low = draw(st.sampled_from((0, MAX_ADDRESS[family] + 1 - WINDOW)))
+    if draw(st.booleans()):
+        bits = 32 if family == 4 else 128
+        return Range.of_prefix(family, low + draw(st.integers(0, WINDOW - 1)), bits - draw(st.integers(0, 5)))
+    first, last = sorted(draw(st.lists(st.integers(low, low + WINDOW - 1), min_size=2, max_size=2)))
+    return Range(family, first, last)
+
+
+def most_specific(known: list[Range], family: int, address: int) -> Range | None:
+    """Return the smallest block that holds the address, of equal ones the later: plainly, block for block."""
+    holding = [block for block in known if block.holds(family, address)]
+    return min(holding, key=lambda block: (block.size, -block.first)) if holding else None
+
+
+def check(known: list[Range]) -> None:
+    table: PrefixTable[int] = PrefixTable()
+    for number, block in enumerate(known):
+        table.add(block, number)
+    distinct = list(dict.fromkeys(known))
+    assert len(table) == len(distinct)
+    assert [block for block, _ in table] == distinct
+    values = dict(table)
+    assert values == {block: number for number, block in enumerate(known)}
+    for family, most in MAX_ADDRESS.items():
+        for address in (*range(WINDOW), *range(most + 1 - WINDOW, most + 1)):
+            expected = most_specific(distinct, family, address)
+            assert table.find(family, address) == expected
+            assert table.coverage.holds(family, address) == (expected is not None)
+
+
+@given(st.lists(blocks(), max_size=10))
+@example([Range(4, 0, 2), Range(4, 0, 4)])
+@example([Range(4, 0, 4), Range(4, 0, 2)])
+@example([Range(4, 0, 16), Range(4, 16, 31)])
+@example([Range(4, 16, 31), Range(4, 0, 16)])
+@example([Range(6, 1, 6), Range(6, 4, 9)])
+@example([Range(6, 4, 9), Range(6, 1, 6)])
+@example([Range(4, 0, 31), Range(4, 3, 20), Range(4, 8, 11), Range(4, 19, 23), Range(4, 16, 31)])
+def test_the_most_specific_block_wins_whatever_the_blocks(known: list[Range]) -> None:
+    check(known)
+
+
+@given(st.lists(blocks(), max_size=6, unique=True), st.randoms(use_true_random=False))
+def test_the_order_of_adding_does_not_matter(known: list[Range], random: object) -> None:
+    shuffled = list(known)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    one, other = PrefixTable[None](), PrefixTable[None]()
+    for block in known:
+        one.add(block, None)
+    for block in shuffled:
+        other.add(block, None)
+    for family, most in MAX_ADDRESS.items():
+        for address in (*range(WINDOW), *range(most + 1 - WINDOW, most + 1)):
+            assert one.find(family, address) == other.find(family, address)
+
+
+def test_a_range_that_is_no_cidr_comes_back_whole() -> None:
+    table: PrefixTable[str] = PrefixTable()
+    block = Range.parse("200.3.12.0-200.3.14.255")
+    table.add(block, "LACNIC")
+    for address in ("200.3.12.0", "200.3.13.77", "200.3.14.255"):
+        assert table.hit(address) == block
+        assert table.get(address) == "LACNIC"
+    for address in ("200.3.11.255", "200.3.15.0", "::200.3.12.0"):
+        assert table.hit(address) is None
+        assert table.get(address) is None
+
+
+def test_a_known_block_takes_a_new_value() -> None:
+    table: PrefixTable[str | None] = PrefixTable()
+    block = Range.parse("2001:db8::/32")
+    table.add(block, "old")
+    table.add(block, None)
+    assert len(table) == 1
+    assert block in table
+    assert table.get("2001:db8::1") is None
+    assert table.hit("2001:db8::1") == block
+
+
+def test_a_block_inside_another_is_not_the_other() -> None:
+    table: PrefixTable[str] = PrefixTable()
+    table.add(Range.parse("10.0.0.0/8"), "wide")
+    assert Range.parse("10.0.0.0/9") not in table
+    assert Range.parse("10.0.0.0/8") in table
+
+
+def test_the_next_gap_is_after_all_that_is_covered() -> None:
+    table: PrefixTable[None] = PrefixTable()
+    table.add(Range.parse("10.0.0.0/8"), None)
+    table.add(Range.parse("11.0.0.0-11.0.0.9"), None)
+    assert table.next_gap(4, 10 << 24) == (11 << 24) + 10
+    assert table.next_gap(4, 5) == 5
+    table.add(Range.parse("11.0.0.10-255.255.255.255"), None)
+    assert table.next_gap(4, 10 << 24) is None
+    assert table.next_gap(6, 0) == 0
+
+
+@pytest.mark.parametrize("text", ["", "10.0.0.0/8", "10.0.0.256", "nonsense", "fe80::1%eth0"])
+def test_what_is_no_address_is_no_miss_but_an_error(text: str) -> None:
+    table: PrefixTable[str] = PrefixTable()
+    table.add(Range.parse("0.0.0.0/0"), "all")
+    for ask in (table.hit, table.get):
+        with pytest.raises(AddressError):
+            ask(text)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_whole_family_is_one_block(family: int) -> None:
+    table: PrefixTable[str] = PrefixTable()
+    table.add(Range(family, 0, MAX_ADDRESS[family]), "all")
+    assert table.find(family, MAX_ADDRESS[family]) == Range(family, 0, MAX_ADDRESS[family])
+    assert table.find(10 - family, 0) is None

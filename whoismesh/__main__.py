@@ -1,0 +1,7 @@
+"""`python -m whoismesh`."""
+
+import sys
+
+from whoismesh.cli import main
+
+sys.exit(main())

@@ -1,0 +1,231 @@
+"""RDAP answers: HTTP statuses (RFC 7480), errors and ip networks (RFC 9083 sections 5.4 and 6).
+
+ipwhois reads the network (see `ipwhois_parser`); which of its entities is the holder is decided here.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC
+from itertools import pairwise
+from typing import Any
+
+from whoismesh.addresses import Range
+from whoismesh.answers import servers, signals
+from whoismesh.answers.ipwhois_parser import RdapEntity, RdapReading, read_rdap
+from whoismesh.answers.outcome import Answer, Reply, Status
+from whoismesh.answers.ranges import read_address, read_range, spanning
+from whoismesh.answers.text import MAX_BODY_BYTES, clean, decode, timestamp
+from whoismesh.answers.verdict import CANNOT_TELL, Registration, judge
+from whoismesh.networks import Holder
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TRY_AGAIN = frozenset({408, 425, 500, 502, 503, 504})
+_SECONDS = re.compile(r"\d{1,20}(?:\.\d{1,9})?", re.ASCII)
+
+
+def understand_rdap(reply: Reply, bases: Mapping[str, str]) -> Answer:
+    """Return what an RDAP answer means; see `answers.understand`."""
+    status = reply.http_status
+    if status in _REDIRECTS:
+        return _redirect(reply, bases)
+    if len(reply.body) > MAX_BODY_BYTES:
+        return Answer(
+            Status.MALFORMED, reason=f"expected at most {MAX_BODY_BYTES} bytes of RDAP, came {len(reply.body)}"
+        )
+    document = _document(reply.body)
+    if document is not None and _has_limit_notice(document):
+        return Answer(
+            Status.LIMITED,
+            retry_after_s=retry_after(reply),
+            transient=True,
+            reason='the answer has a notice titled "Rate Limit Notice"',
+        )
+    if not 200 <= status < 300:
+        return _failure(reply, status)
+    if document is None:
+        return Answer(Status.MALFORMED, transient=True, reason="expected a JSON object, came something else")
+    if "errorCode" in document:
+        code = str(document["errorCode"])
+        if re.fullmatch(r"[345]\d\d", code, re.ASCII) and int(code) not in _REDIRECTS:
+            return _failure(reply, int(code))
+        return Answer(Status.MALFORMED, transient=True, reason="expected an ip network, came an error without a code")
+    return _network(reply, document, bases)
+
+
+def retry_after(reply: Reply) -> float | None:
+    """Return the seconds a Retry-After header asks for (RFC 9110 section 10.2.3), at most a day; None if it is none.
+
+    A date counts from `reply.fetched_at`; one that has passed means 0.
+    """
+    value = reply.headers.get("retry-after")
+    if not isinstance(value, str) or len(value) > 64:
+        return None
+    value = value.strip()
+    if _SECONDS.fullmatch(value):
+        return min(float(value), signals.MAX_WAIT_S)
+    try:
+        # The zone is GMT by definition; one that is missing must not become this machine's.
+        until = email.utils.parsedate_to_datetime(value)
+        wait = (until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp() - reply.fetched_at
+    except (ValueError, TypeError, IndexError, OverflowError, OSError):
+        return None
+    # Written so that a fetched_at that is no number ends as None.
+    return min(max(wait, 0.0), signals.MAX_WAIT_S) if wait == wait else None
+
+
+def _document(body: bytes) -> dict[str, Any] | None:
+    try:
+        document = json.loads(decode(body).lstrip("\ufeff"))
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _has_limit_notice(document: Mapping[str, Any]) -> bool:
+    """Tell LACNIC's limit, which comes as an answer with a notice of this title."""
+    notices = document.get("notices")
+    return isinstance(notices, list) and any(
+        isinstance(each, dict) and each.get("title") == "Rate Limit Notice" for each in notices[:64]
+    )
+
+
+def _redirect(reply: Reply, bases: Mapping[str, str]) -> Answer:
+    location = reply.headers.get("location")
+    server = servers.url_of(reply.server, bases)
+    url = servers.absolute(location, server) if isinstance(location, str) else None
+    if url is None:
+        return Answer(Status.FAILED, reason=f"HTTP {reply.http_status}: expected a Location with an http URL")
+    if server.lower().startswith("https://") and not url.lower().startswith("https://"):
+        return Answer(Status.FAILED, reason=f"HTTP {reply.http_status}: will not follow from https to {url[:200]}")
+    registry = servers.registry_of_url(url, bases)
+    if registry is None:
+        return Answer(Status.FAILED, reason=f"HTTP {reply.http_status}: no registry's URL: {url[:200]}")
+    reason = f"HTTP {reply.http_status} to {url[:200]}"
+    same = registry == reply.registry
+    return Answer(Status.ELSEWHERE, elsewhere=registry, url=url if same else None, reason=reason)
+
+
+def _failure(reply: Reply, status: int) -> Answer:
+    """Return what an HTTP status, or the errorCode that stands for one (RFC 9083 section 6), means."""
+    if status == 404:
+        return Answer(Status.UNALLOCATED, reason="not found (404)")
+    if status == 403:
+        signal = signals.forbidden(reply.registry, decode(reply.body))
+        limited = signal.status is Status.LIMITED
+        return Answer(
+            signal.status,
+            retry_after_s=retry_after(reply) if limited else None,
+            transient=signal.transient,
+            reason=signal.reason,
+        )
+    if status == 429:
+        wait = retry_after(reply)
+        # A wait is a limit, whatever the words: only a block for good comes without one.
+        if wait is None and (banned := signals.refusal(reply.registry, decode(reply.body))):
+            return Answer(banned.status, reason=banned.reason)
+        return Answer(Status.LIMITED, retry_after_s=wait, transient=True, reason="too many requests (429)")
+    if status == 503 and (wait := retry_after(reply)) is not None:
+        return Answer(Status.LIMITED, retry_after_s=wait, transient=True, reason="unavailable for a time (503)")
+    return Answer(Status.FAILED, transient=status in _TRY_AGAIN, reason=f"HTTP {status}")
+
+
+def _network(reply: Reply, document: Mapping[str, Any], bases: Mapping[str, str]) -> Answer:
+    kind = document.get("objectClassName", "ip network")  # missing at RIPE NCC in 2015
+    if kind != "ip network":
+        return Answer(Status.MALFORMED, transient=True, reason=f"expected an ip network, came {str(kind)[:80]!r}")
+    found = _range(document)
+    if found is None:
+        return Answer(Status.MALFORMED, transient=True, reason="expected a start and an end address, came none")
+    asked = (reply.family, reply.address)
+    if reply.registry == "lacnic" and found == Range(*asked, reply.address) and _lone(document.get("handle")) == asked:
+        # LACNIC's server of 2015 gave any address back as a network of its own; a real /32 has a CIDR as its handle.
+        return Answer(Status.FAILED, reason=f"{CANNOT_TELL}: the answer gives the address asked as its range")
+    reading = read_rdap(document, found)
+    if reading is None:
+        return Answer(Status.MALFORMED, transient=True, reason="expected an ip network, came what ipwhois cannot read")
+    holder, stated, country = _holder(reply.registry, reading)
+    events = {action.strip().lower(): date for action, date in reversed(reading.events)}  # the first of each counts
+    return judge(
+        reply,
+        Registration(
+            range=found,
+            handle=reading.handle,
+            name=reading.name,
+            type=reading.type,
+            status=reading.status,
+            country=reading.country or country,
+            parent=reading.parent,
+            holder=holder,
+            holder_stated=stated,
+            registered=timestamp(events.get("registration")),
+            changed=timestamp(events.get("last changed")),
+            description=reading.description,
+            keeper=servers.registry_of_whois(document.get("port43"), bases),
+        ),
+    )
+
+
+def _lone(handle: object) -> tuple[int, int] | None:
+    """Return the address that a handle is, None for a CIDR or anything else."""
+    return None if isinstance(handle, str) and "/" in handle else read_address(handle)
+
+
+def _range(document: Mapping[str, Any]) -> Range | None:
+    """Return the range from start to end, else the one its cidr0 entries make up (cidr0 extension, all of them)."""
+    found = spanning(read_address(document.get("startAddress")), read_address(document.get("endAddress")))
+    if found is not None or document.get("startAddress") or document.get("endAddress"):
+        return found
+    entries = document.get("cidr0_cidrs")
+    if not isinstance(entries, list) or not 0 < len(entries) <= 256:  # an IPv6 range has 254 at most
+        return None
+    pieces = []
+    for entry in entries:
+        if not isinstance(entry, dict):
+            return None
+        piece = read_range(f"{clean(entry.get('v4prefix') or entry.get('v6prefix'))}/{entry.get('length')}")
+        if piece is None or piece.family != (4 if "v4prefix" in entry else 6):
+            return None
+        pieces.append(piece)
+    pieces.sort()
+    for left, right in pairwise(pieces):
+        if left.family != right.family or left.last + 1 != right.first:
+            return None
+    return Range(pieces[0].family, pieces[0].first, pieces[-1].last)
+
+
+def _holder(registry: str, reading: RdapReading) -> tuple[Holder, bool, str | None]:
+    """Return (holder, whether the answer names it as one, its country).
+
+    The registrant before other organisations; persons only where there is nobody else, and then by the organisation
+    on their card if it has one. RPSL maintainers, which RIPE NCC lists as registrants, are nobody.
+    """
+    entities = [entity for entity in reading.entities if not _is_maintainer(entity.handle)]
+    registrants = [entity for entity in entities if "registrant" in entity.roles]
+    organisations = [entity for entity in registrants if entity.kind != "individual"]
+    organisations += [entity for entity in entities if entity.kind == "org" and entity not in organisations]
+    for entity in organisations:
+        if name := _name(entity):
+            return Holder(entity.handle, name), True, entity.country
+    handle = next((entity.handle for entity in organisations if entity.handle), None)
+    # LACNIC's networks have the owner's name for theirs; the others describe theirs, the holder first.
+    described = reading.name if registry == "lacnic" else next(iter(reading.description), None)
+    if handle or described:
+        return Holder(handle, described), handle is not None, None
+    for entity in registrants:
+        if entity.org or entity.name:
+            return Holder(entity.handle, entity.org or entity.name), True, entity.country
+    return Holder(), False, None
+
+
+def _name(entity: RdapEntity) -> str | None:
+    """Return an entity's name; AFRINIC's server of 2015 gave the handle for one, which is none."""
+    return next((name for name in (entity.name, entity.org) if name and name != entity.handle), None)
+
+
+def _is_maintainer(handle: str | None) -> bool:
+    """Tell an RPSL mntner by its handle (RFC 2622 section 3.1 reserves the prefix; registries use the suffix too)."""
+    return handle is not None and (handle.upper().startswith(("MNT-", "MAINT-")) or handle.upper().endswith("-MNT"))

@@ -1,0 +1,45 @@
+"""Port-43 answers (RFC 3912): signals first, then the registration, in the dialect of the registry that answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from whoismesh.answers import signals
+from whoismesh.answers.arin import read_arin
+from whoismesh.answers.outcome import Answer, Reply, Status
+from whoismesh.answers.rpsl import read_rpsl
+from whoismesh.answers.servers import registry_of_whois
+from whoismesh.answers.text import MAX_BODY_BYTES, decode
+from whoismesh.answers.verdict import judge
+
+
+def understand_whois(reply: Reply, bases: Mapping[str, str]) -> Answer:
+    """Return what a port-43 answer means; see `answers.understand`."""
+    if not reply.body.strip():
+        return Answer(Status.FAILED, transient=True, reason="the connection was closed without an answer")
+    if len(reply.body) > MAX_BODY_BYTES:
+        return Answer(
+            Status.MALFORMED, reason=f"expected at most {MAX_BODY_BYTES} bytes of WHOIS, came {len(reply.body)}"
+        )
+    text = decode(reply.body)
+    signal = signals.find_signal(reply.registry, text, reply.fetched_at)
+    if signal is not None and signal.status in (Status.BANNED, Status.LIMITED, Status.ELSEWHERE):
+        return _said(signal)
+    if reply.registry == "lacnic" and (host := signals.foreign_resource(text)):
+        keeper = registry_of_whois(host, bases)
+        if keeper != "lacnic":
+            return Answer(Status.ELSEWHERE, elsewhere=keeper, reason=f"not LACNIC's resource but that of {host}")
+    found = read_arin(reply, text, bases) if reply.registry == "arin" else read_rpsl(reply, text)
+    answer = judge(reply, found) if found is not None else None
+    if signal is not None and signal.status is Status.TRUNCATED:
+        part = answer.network if answer is not None else None
+        return Answer(Status.TRUNCATED, network=part, transient=True, reason=signal.reason)
+    if answer is not None:
+        return answer
+    if signal is not None:
+        return _said(signal)
+    return Answer(Status.MALFORMED, transient=True, reason="expected a network or a known message, came neither")
+
+
+def _said(signal: signals.Signal) -> Answer:
+    return Answer(signal.status, retry_after_s=signal.retry_after_s, transient=signal.transient, reason=signal.reason)

@@ -1,0 +1,72 @@
+"""What all commands share: the settings options, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sqlite3
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import whoismesh
+from whoismesh.errors import ConfigError, WhoismeshError
+from whoismesh.logs import LEVELS
+
+#: EX_SOFTWARE of sysexits.h.
+BUG = 70
+EXIT_CODES = (
+    "exit codes: 0 done, 1 ended with failures, 2 usage, 69 unavailable, 70 a bug, 75 try again, 78 bad configuration"
+)
+
+
+def settings_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --config, --log-level and --version."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (TOML); WHOISMESH_* variables go over it")
+    common_arguments(parser)
+
+
+def common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --log-level and --version, and the exit codes to the end of the help."""
+    parser.add_argument(
+        "--log-level", choices=LEVELS, default="info", help="what goes to standard error (default: info)"
+    )
+    parser.add_argument("--version", action="version", version=f"whoismesh {whoismesh.__version__}")
+    parser.epilog = f"{parser.epilog}\n{EXIT_CODES}" if parser.epilog else EXIT_CODES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
+def run_command(
+    parser: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], int],
+    arguments: Sequence[str] | None,
+) -> int:
+    """Parse, run, and turn what goes wrong into a line on standard error and an exit code."""
+    args = parser.parse_args(arguments)
+    try:
+        code = run(args)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a closed pipe is no error, and not at Python's end, where it is one
+        return code
+    except WhoismeshError as error:
+        problems = error.problems if isinstance(error, ConfigError) else (str(error),)
+        for problem in problems:
+            print(f"{parser.prog}: {problem}", file=sys.stderr)
+        return error.exit_code
+    except sqlite3.DatabaseError as error:
+        print(
+            f"{parser.prog}: the state file is damaged or cannot be read: {error}; restore it from a copy",
+            file=sys.stderr,
+        )
+        return ConfigError.exit_code
+    except BrokenPipeError:
+        # Whoever reads has had enough; Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except Exception:
+        # A bug of ours. Its own exit code keeps it apart from 1, which says that a crawl ended with failures.
+        traceback.print_exc()
+        return BUG

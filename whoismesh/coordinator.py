@@ -1,0 +1,315 @@
+"""The coordinator daemon: sockets, store and clock around the ledger engine. It decides nothing.
+
+Sockets on consecutive ports: ROUTER (leases), PULL (results and metrics), PUB (accepted blocks and the feed for those
+who watch), ROUTER (repairs of the accepted log).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from whoismesh import process
+from whoismesh.command import run_command, settings_arguments
+from whoismesh.errors import MessageError, TryAgainError, UnavailableError
+from whoismesh.ledger import Budget, Ledger
+from whoismesh.ledger.events import (
+    Collected,
+    Event,
+    Finish,
+    Instruction,
+    Note,
+    Publish,
+    Received,
+    RepairAsked,
+    Send,
+    SendRepair,
+    Store,
+    StoreCounters,
+    Stored,
+    Tick,
+)
+from whoismesh.ledger.status import status
+from whoismesh.logs import configure
+from whoismesh.messages import (
+    Feed,
+    Metrics,
+    RepairRequest,
+    Result,
+    Results,
+    decode,
+    encode,
+)
+from whoismesh.settings import Settings, load
+from whoismesh.sockets import Inbox, bind_ports, open_socket, parse_endpoint
+from whoismesh.storage import lock_folder
+from whoismesh.store import LedgerStore
+
+#: The state of the crawl goes out on the feed this often, seconds.
+STATUS_S = 0.5
+#: After the end, workers get this long to deliver and leave, seconds.
+PARTING_S = 5.0
+#: The loop sleeps at most this long, seconds.
+LONGEST_SLEEP_S = 0.25
+
+
+class Coordinator:
+    """One coordinator process. `run` returns the exit code."""
+
+    def __init__(self, settings: Settings, listen: str, state: Path, *, exit_when_done: bool, log_level: str) -> None:
+        self._settings = settings
+        self._host, self._port = parse_endpoint(listen)
+        self._state = state
+        self._exit_when_done = exit_when_done
+        self._log = configure(log_level, daemon="coordinator")
+        self._stop = asyncio.Event()
+        self._exit_code = 0
+        self._failure: Exception | None = None
+        self._results: list[Result] = []
+        self._counters: dict[int, tuple[str, dict[str, float]]] = {}
+        self._committing = False
+        self._dropped = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def run(self, ready_fd: int | None, lifeline_fd: int | None) -> int:
+        """Serve until the crawl is done (with `exit_when_done`) or a signal. Raises WhoismeshError."""
+        self._loop = asyncio.get_running_loop()
+        lock = lock_folder(self._state)
+        self._store = LedgerStore.open(self._state)
+        self._executor = ThreadPoolExecutor(1, "store")
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        try:
+            sockets = [open_socket(context, kind) for kind in (zmq.ROUTER, zmq.PULL, zmq.PUB, zmq.ROUTER)]
+            port = bind_ports(sockets, self._host, self._port)
+            record = self._store.begin(self._settings.space, self._settings.attempts)
+            budgets = {
+                registry: Budget(each.rate, each.host_rate) for registry, each in self._settings.registries.items()
+            }
+            self._ledger = Ledger(
+                record.id,
+                record.space,
+                budgets,
+                epoch=record.epoch,
+                origins=record.origins,
+                ports=(port + 1, port + 2, port + 3),
+                lease_s=self._settings.lease_s,
+                attempts=self._settings.attempts,
+                give_up_s=self._settings.give_up_s,
+            )
+            for result in self._store.results():
+                self._ledger.replay(result)
+            self._leases = Inbox(sockets[0], self._on_lease_frames)
+            self._collector = Inbox(sockets[1], self._on_result_frames)
+            self._feed = sockets[2]
+            self._repairs = Inbox(sockets[3], self._on_repair_frames)
+            process.on_signals(self._stop.set, self._stop.set)
+            process.on_parent_death(lifeline_fd, self._stop.set)
+            endpoint = f"tcp://{self._host}:{port}"
+            self._log.info(
+                "coordinator_ready",
+                endpoint=endpoint,
+                space=[str(each) for each in record.space],
+                settled=self._ledger.coverage.settled.size,
+                epoch=record.epoch,
+            )
+            process.tell_ready(ready_fd, endpoint)
+            await self._serve()
+        finally:
+            self._executor.shutdown(wait=True)
+            context.destroy(linger=500)
+            self._store.close()
+            lock.close()
+        if self._failure is not None:
+            raise self._failure
+        return self._exit_code
+
+    async def _serve(self) -> None:
+        self._event(Tick())
+        status_at = 0.0
+        while not self._stop.is_set():
+            if time.monotonic() >= status_at:
+                self._send_status()
+                status_at = time.monotonic() + STATUS_S
+            try:
+                async with asyncio.timeout(max(0.0, status_at - time.monotonic())):
+                    await self._stop.wait()
+            except TimeoutError:
+                continue
+        await self._commit_all()
+        self._send_status()
+        for inbox in (self._leases, self._collector, self._repairs):
+            inbox.close()
+        self._feed.close()
+        self._log.info("coordinator_stopped", frames_dropped=self._dropped)
+
+    # -- events in ----------------------------------------------------------------------------------------------
+
+    def _on_lease_frames(self, frames: list[bytes]) -> None:
+        self._on_frame(frames, 2, lambda message: Received(frames[0], message))
+
+    def _on_result_frames(self, frames: list[bytes]) -> None:
+        self._on_frame(
+            frames, 1, lambda message: Collected(message) if isinstance(message, Results | Metrics) else None
+        )
+
+    def _on_repair_frames(self, frames: list[bytes]) -> None:
+        self._on_frame(
+            frames, 2, lambda message: RepairAsked(frames[0], message) if isinstance(message, RepairRequest) else None
+        )
+
+    def _on_frame(self, frames: list[bytes], count: int, to_event: Any) -> None:
+        try:
+            if len(frames) != count:
+                raise MessageError(f"expected {count} frames, got {len(frames)}")
+            event = to_event(decode(frames[-1]))
+            if event is None:
+                raise MessageError("not expected on this socket")
+        except MessageError as error:
+            self._dropped += 1
+            self._log.debug("frame_dropped", reason=str(error))
+            return
+        self._event(event)
+
+    def _event(self, event: Event) -> None:
+        now = time.monotonic()
+        for instruction in self._ledger.handle(event, now):
+            self._carry_out(instruction)
+        wake_at = min(self._ledger.wake_at, now + LONGEST_SLEEP_S)
+        if self._timer is None or self._timer.cancelled() or self._timer.when() > wake_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(max(wake_at, now + 0.001), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if not self._stop.is_set():
+            self._event(Tick())
+
+    # -- instructions out ---------------------------------------------------------------------------------------
+
+    def _carry_out(self, instruction: Instruction) -> None:
+        match instruction:
+            case Send(to, message):
+                self._leases.send(to, encode(message))
+            case SendRepair(to, message):
+                self._repairs.send(to, encode(message))
+            case Publish(message):
+                self._publish(encode(message))
+            case Store(results):
+                self._results.extend(results)
+                self._commit_soon()
+            case StoreCounters(origin, host, counters):
+                self._counters[origin] = (host, dict(counters))
+                self._commit_soon()
+            case Note(event, fields, level):
+                getattr(self._log, level)(event, **fields)
+                self._tell("event", {"event": event, "level": level, "at": time.time(), **fields})
+            case Finish():
+                self._finish(instruction)
+
+    def _publish(self, frame: bytes) -> None:
+        try:
+            self._feed.send(frame, zmq.NOBLOCK)
+        except zmq.ZMQError:
+            self._dropped += 1
+
+    def _tell(self, topic: str, payload: dict[str, Any]) -> None:
+        self._publish(encode(Feed(self._ledger.crawl, topic, json.dumps(payload).encode())))
+
+    def _send_status(self) -> None:
+        self._tell("status", status(self._ledger, time.monotonic()))
+
+    def _finish(self, finish: Finish) -> None:
+        if finish.complete:
+            failed = self._ledger.coverage.failed.size
+            self._exit_code = 1 if failed else 0
+            self._log.info("crawl_done", networks=sum(self._ledger.networks.values()), failed=failed)
+        else:
+            self._log.error("crawl_stuck", reason=finish.reason)
+            if self._exit_when_done:
+                self._failure = UnavailableError(
+                    f"cannot go on: {finish.reason}; check the servers under [registries] and the network, then run "
+                    "the same command again: the state is kept"
+                )
+        if self._exit_when_done:
+            self._loop.create_task(self._part())
+
+    async def _part(self) -> None:
+        """Let workers hear the end and leave, then stop."""
+        deadline = time.monotonic() + PARTING_S
+        while self._ledger.workers and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        self._stop.set()
+
+    # -- group commit -------------------------------------------------------------------------------------------
+
+    def _commit_soon(self) -> None:
+        if not self._committing and self._failure is None:
+            self._committing = True
+            self._loop.create_task(self._commit())
+
+    async def _commit(self) -> None:
+        """Store what has gathered, in one transaction; what gathers meanwhile is the next one."""
+        try:
+            while (self._results or self._counters) and self._failure is None:
+                results, self._results = tuple(self._results), []
+                counters, self._counters = self._counters, {}
+                await self._loop.run_in_executor(self._executor, self._store.append, results, counters)
+                self._event(Stored(results))
+        except sqlite3.Error as error:
+            self._failure = TryAgainError(
+                f"{self._state}: results cannot be stored: {error}; make room or mend the disk and run the same "
+                "command again: nothing that was acknowledged is lost"
+            )
+            self._stop.set()
+        finally:
+            self._committing = False
+
+    async def _commit_all(self) -> None:
+        while self._committing and self._failure is None:
+            await asyncio.sleep(0.01)
+        await self._commit()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `whoismesh-coord`; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="whoismesh-coord",
+        description="Lease the address space to workers and keep the ledger of what is settled.",
+        epilog="example: whoismesh-coord --config crawl.toml --listen tcp://127.0.0.1:7700 --state coord-state",
+    )
+    settings_arguments(parser)
+    parser.add_argument(
+        "--listen", required=True, metavar="tcp://HOST:PORT", help="first of four ports in a row; 0 takes free ones"
+    )
+    parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder of the ledger")
+    parser.add_argument("--exit-when-done", action="store_true", help="stop when every address is settled")
+    process.add_arguments(parser)
+
+    def run(args: argparse.Namespace) -> int:
+        settings = load(args.config, os.environ)
+
+        async def serve() -> int:
+            coordinator = Coordinator(
+                settings, args.listen, args.state, exit_when_done=args.exit_when_done, log_level=args.log_level
+            )
+            return await coordinator.run(args.ready_fd, args.lifeline_fd)
+
+        return asyncio.run(serve())
+
+    return run_command(parser, run, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""A whole crawl on this machine: a coordinator and workers, each its own process, watched until all is settled."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from whoismesh.children import Child
+from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
+from whoismesh.messages import Feed, decode, topic
+from whoismesh.sockets import Inbox, open_socket, parse_endpoint
+
+#: The port of the feed is the third of the coordinator's.
+FEED_OFFSET = 2
+
+
+@dataclass(slots=True)
+class CrawlPlan:
+    """What to run. `environment` is what the children get; settings given as flags are in it."""
+
+    config: Path | None
+    state: Path
+    workers: int
+    environment: Mapping[str, str]
+    log_level: str = "info"
+    on_status: Callable[[dict[str, Any]], None] = lambda status: None
+    on_event: Callable[[dict[str, Any]], None] = lambda event: None
+    errors: list[str] = field(default_factory=list)
+
+
+async def crawl(plan: CrawlPlan) -> int:
+    """Run a crawl to its end; return the coordinator's exit code. Raises WhoismeshError.
+
+    A signal (INT, TERM) ends it politely: everything found is stored, and the same plan goes on from there.
+    """
+    return await _Crawl(plan).run()
+
+
+class _Crawl:
+    def __init__(self, plan: CrawlPlan) -> None:
+        self._plan = plan
+        self._interrupted = False
+        self._over = asyncio.Event()
+        plan.state.mkdir(parents=True, exist_ok=True)
+        common = ["--log-level", plan.log_level]
+        if plan.config is not None:
+            common += ["--config", str(plan.config)]
+        state = plan.state
+        self._coordinator = Child(
+            "the coordinator",
+            "whoismesh.coordinator",
+            [*common, "--state", str(state), "--exit-when-done"],
+            plan.environment,
+            state / "coordinator.log",
+            plan.errors.append,
+        )
+        self._common = common
+        self._workers: list[Child] = []
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._interrupt)
+        await self._coordinator.start(["--listen", "tcp://127.0.0.1:0"])
+        if not self._coordinator.endpoint:
+            raise _ended(await self._coordinator.wait(), "the coordinator", self._plan)
+        endpoint = self._coordinator.endpoint
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        feed = self._follow(context, endpoint)
+        watchers = [
+            asyncio.create_task(self._watch_worker(number, endpoint)) for number in range(1, self._plan.workers + 1)
+        ]
+        watch_coordinator = asyncio.create_task(self._watch_coordinator(endpoint))
+        try:
+            running: set[asyncio.Task[Any]] = {watch_coordinator, *watchers}
+            while not watch_coordinator.done():
+                ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    task.result()
+            code = watch_coordinator.result()
+        finally:
+            self._over.set()
+            await asyncio.gather(*(child.stop() for child in [*self._workers, self._coordinator]))
+            for task in [watch_coordinator, *watchers]:
+                task.cancel()
+            await asyncio.gather(watch_coordinator, *watchers, return_exceptions=True)
+            feed.close()
+            context.destroy(linger=0)
+        if self._interrupted:
+            raise TryAgainError(f"stopped; run the same command with --state {self._plan.state} again to go on")
+        if code not in (0, 1):
+            raise _ended(code, "the coordinator", self._plan)
+        return code
+
+    def _interrupt(self) -> None:
+        """First let the workers deliver; the coordinator follows when they are gone, or at the second signal."""
+        number = signal.SIGKILL if self._interrupted else signal.SIGTERM
+        self._interrupted = True
+        for worker in self._workers:
+            worker.signal(number)
+        if number == signal.SIGKILL or not self._workers:
+            self._coordinator.signal(signal.SIGTERM)
+
+    async def _watch_coordinator(self, endpoint: str) -> int:
+        while True:
+            code = await self._coordinator.wait()
+            if code >= 0 or self._interrupted:
+                self._over.set()
+                return code
+            if not self._coordinator.may_start_again():
+                raise UnavailableError(
+                    f"the coordinator keeps dying of signal {-code}; see {self._plan.state}/coordinator.log"
+                )
+            await self._coordinator.start(["--listen", endpoint])
+
+    async def _watch_worker(self, number: int, endpoint: str) -> None:
+        state = self._plan.state / f"worker-{number}"
+        worker = Child(
+            f"worker {number}",
+            "whoismesh.worker",
+            [
+                *(*self._common, "--coord", endpoint, "--state", str(state)),
+                *("--share", f"{number}/{self._plan.workers}"),
+            ],
+            self._plan.environment,
+            self._plan.state / f"worker-{number}.log",
+            self._plan.errors.append,
+        )
+        self._workers.append(worker)
+        while True:
+            await worker.start()
+            code = await worker.wait()
+            if self._interrupted:
+                # The last worker to leave closes the door.
+                self._workers.remove(worker)
+                if not self._workers:
+                    self._coordinator.signal(signal.SIGTERM)
+                return
+            if self._over.is_set():
+                return
+            if code == 0:
+                await self._over.wait()
+                return
+            if code > 0 or not worker.may_start_again():
+                raise _ended(code, worker.name, self._plan)
+
+    def _follow(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> Inbox:
+        host, port = parse_endpoint(endpoint)
+        subscriber = open_socket(context, zmq.SUB)
+        subscriber.setsockopt(zmq.SUBSCRIBE, topic(Feed))
+        subscriber.connect(f"tcp://{host}:{port + FEED_OFFSET}")
+        return Inbox(subscriber, self._on_feed)
+
+    def _on_feed(self, frames: list[bytes]) -> None:
+        try:
+            message = decode(frames[0])
+            if not isinstance(message, Feed):
+                return
+            payload = json.loads(message.payload)
+        except (MessageError, ValueError):
+            return
+        (self._plan.on_status if message.topic == "status" else self._plan.on_event)(payload)
+
+
+def _ended(code: int, name: str, plan: CrawlPlan) -> WhoismeshError:
+    """Return the error of a child that ended by itself: its own line and exit code."""
+    said = plan.errors[-1].partition(": ")[2] if plan.errors else ""
+    error = WhoismeshError(said or f"{name} ended with {code}; see the logs in {plan.state}")
+    error.exit_code = code if code > 0 else UnavailableError.exit_code
+    return error
+
+
+def child_environment(space: list[str], contact: str) -> dict[str, str]:
+    """Return this process's environment with settings given as flags in it."""
+    environment = dict(os.environ)
+    if space:
+        environment["WHOISMESH_CRAWL_SPACE"] = ",".join(space)
+    if contact:
+        environment["WHOISMESH_CRAWL_CONTACT"] = contact
+    return environment
+
+
+def seconds_since(start: float) -> float:
+    """Return the seconds since a point of the monotonic clock, to the millisecond."""
+    return round(time.monotonic() - start, 3)

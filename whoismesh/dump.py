@@ -1,0 +1,312 @@
+"""The dump: a snapshot as a msgpack stream, read back without loading it whole. `dump_writer` writes it.
+
+The first record is the header, the last the footer with counts and a digest; between them one map a record, sorted
+by family and first address. A file cut short is readable to its last whole record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from whoismesh.addresses import Range, format_address
+from whoismesh.errors import AddressError, DumpError
+from whoismesh.networks import Network
+from whoismesh.packing import CutShortError, NotPackedError, pack, unpack_stream
+from whoismesh.rangesets import RangeSet
+from whoismesh.registries import REGISTRIES
+
+FORMAT = "whoismesh-dump"
+VERSION = 1
+UNHELD_KINDS = ("unallocated", "reserved", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Unheld:
+    """A range that no network holds: `kind` is "unallocated", "reserved" or "failed", `reason` one line for people."""
+
+    kind: str
+    range: Range
+    reason: str
+
+    def to_map(self) -> dict[str, Any]:
+        """Return the record as the dump has it."""
+        return {
+            "kind": self.kind,
+            "first": self.range.first_bytes,
+            "last": self.range.last_bytes,
+            "reason": self.reason,
+        }
+
+
+Record = Network | Unheld
+
+
+def footer_of(counts: Counter[str], sha256: str) -> dict[str, Any]:
+    """Return the last record: how many of each kind there are, and the digest of all before it."""
+    return {"kind": "footer", "records": counts.total(), "counts": dict(counts), "sha256": sha256}
+
+
+# -- reading ------------------------------------------------------------------------------------------------------
+
+
+class Dump:
+    """An open dump. Iterate over it for its records, in order; `header` and, after the last record, `footer` are maps.
+
+    Iteration raises DumpError after the last whole record if the file is cut short, damaged or does not match its
+    footer; `whole_records` leaves it at a `problem`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.footer: Mapping[str, Any] | None = None
+        self.problem = ""
+        try:
+            self._file = open(self.path, "rb")  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise DumpError(f"{self.path}: cannot be read: {error.strerror}") from None
+        try:
+            self.header = self._read_header()
+        except DumpError:
+            self._file.close()
+            raise
+
+    def _read_header(self) -> Mapping[str, Any]:
+        try:
+            header, _ = next(unpack_stream(self._file, 4096))
+        except (NotPackedError, CutShortError, StopIteration):
+            header = None
+        if not isinstance(header, dict) or header.get("format") != FORMAT:
+            raise DumpError(f"{self.path}: is no whoismesh dump; expected a file that `whoismesh dump` wrote")
+        if header.get("version") != VERSION:
+            raise DumpError(
+                f"{self.path}: is a dump of version {header.get('version')}, this program reads {VERSION}; "
+                "use another version of whoismesh"
+            )
+        return header
+
+    @property
+    def space(self) -> tuple[Range, ...]:
+        """The space that was crawled. Raises DumpError if the header has none."""
+        try:
+            return tuple(Range.parse(text) for text in self.header["space"])
+        except (KeyError, TypeError, AttributeError, AddressError):
+            raise DumpError(f"{self.path}: its header names no space") from None
+
+    def __iter__(self) -> Iterator[Record]:
+        self._file.seek(0)
+        self.footer = None
+        hashed = _HashedFile(self._file)
+        count = -1
+        begins = 0
+        counts: Counter[str] = Counter()
+        try:
+            for record, ends in unpack_stream(hashed):
+                count += 1
+                hashed.last_begins = begins
+                begins = ends
+                if count == 0:
+                    continue
+                if self.footer is not None or not isinstance(record, dict):
+                    raise DumpError(f"{self.path}: is damaged after {count - 1} records")
+                if record.get("kind") == "footer":
+                    self.footer = record
+                    continue
+                found = self._record(record)
+                counts[record["kind"]] += 1
+                yield found
+        except CutShortError:
+            raise DumpError(self._cut_short(count)) from None
+        except NotPackedError:
+            raise DumpError(f"{self.path}: is damaged after {max(count, 0)} records") from None
+        if self.footer is None:
+            raise DumpError(self._cut_short(count))
+        if pack(self.footer) != pack(footer_of(counts, hashed.digest())):
+            raise DumpError(f"{self.path}: does not match its footer: it was changed; write it again from the state")
+
+    def whole_records(self) -> Iterator[Record]:
+        """Yield the records as far as they can be read; `problem` says afterwards what is wrong with the file."""
+        self.problem = ""
+        try:
+            yield from self
+        except DumpError as error:
+            self.problem = str(error)
+
+    def _cut_short(self, count: int) -> str:
+        return (
+            f"{self.path}: is cut short after {max(count, 0)} whole records; "
+            "write it again with `whoismesh dump --state DIR FILE`"
+        )
+
+    def _record(self, record: dict[str, Any]) -> Record:
+        kind = record.get("kind")
+        try:
+            if kind == "network":
+                return Network.from_map(record)
+            if kind in UNHELD_KINDS:
+                return Unheld(kind, Range.from_bytes(record["first"], record["last"]), str(record.get("reason", "")))
+        except DumpError as error:
+            raise DumpError(f"{self.path}: {error}") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise DumpError(f"{self.path}: a record is not one: {error!r}") from None
+        raise DumpError(f"{self.path}: has a record of unknown kind {kind!r}")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Dump:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _HashedFile:
+    """A file that hashes what is read, up to where the last record begins (a footer is not part of its own digest)."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self._pending = b""
+        self._hashed = 0
+        self.last_begins = 0
+
+    def read(self, size: int) -> bytes:
+        self._catch_up()
+        chunk = self._file.read(size)
+        self._pending += chunk
+        return chunk
+
+    def _catch_up(self) -> None:
+        sure = self.last_begins - self._hashed
+        self._hash.update(self._pending[:sure])
+        self._pending = self._pending[sure:]
+        self._hashed += sure
+
+    def digest(self) -> str:
+        self._catch_up()
+        return self._hash.hexdigest()
+
+
+def open_dump(path: str | os.PathLike[str]) -> Dump:
+    """Open a dump for reading. Raises DumpError if it is none.
+
+    >>> with open_dump("results.msgpack") as dump:       # doctest: +SKIP
+    ...     for record in dump:
+    ...         print(record.range, getattr(record, "name", None))
+    """
+    return Dump(path)
+
+
+# -- what is in it ------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What a dump holds. Addresses are counted once however many networks hold them; v4 and v6 together.
+
+    `addresses` are those of all networks, also beyond the space; `held` those of the space. `problem` says what is
+    wrong with the file, if anything.
+    """
+
+    space: int = 0
+    networks: int = 0
+    addresses: int = 0
+    held: int = 0
+    unallocated: int = 0
+    reserved: int = 0
+    failed: int = 0
+    complete: bool = False
+    by_registry: dict[str, dict[str, int]] = field(
+        default_factory=lambda: {registry: {"networks": 0, "addresses": 0} for registry in REGISTRIES}
+    )
+    problem: str = ""
+
+    @property
+    def settled(self) -> int:
+        """Addresses of the space that are accounted for."""
+        return self.held + self.unallocated + self.reserved + self.failed
+
+    def to_map(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "networks": self.networks,
+            "addresses": self.addresses,
+            "space": self.space,
+            "settled": self.settled,
+            "held": self.held,
+            "unallocated": self.unallocated,
+            "reserved": self.reserved,
+            "failed": self.failed,
+            "complete": self.complete,
+            "by_registry": self.by_registry,
+        }
+
+
+def statistics(dump: Dump) -> Statistics:
+    """Count what is in a dump, in one pass. A file that is cut short is counted as far as it is whole (`problem`)."""
+    found = Statistics(complete=bool(dump.header.get("complete")))
+    space = RangeSet(dump.space)
+    found.space = space.size
+    reached: dict[tuple[str, int], int] = {}
+
+    def fresh(key: str, where: Range) -> Range | None:
+        """Return the part of a range beyond all earlier ones: records come sorted by first address."""
+        first = max(where.first, reached.get((key, where.family), -1) + 1)
+        if first > where.last:
+            return None
+        reached[key, where.family] = where.last
+        return Range(where.family, first, where.last)
+
+    for record in dump.whole_records():
+        if isinstance(record, Unheld):
+            setattr(found, record.kind, getattr(found, record.kind) + record.range.size)
+            continue
+        found.networks += 1
+        row = found.by_registry.setdefault(record.registry, {"networks": 0, "addresses": 0})
+        row["networks"] += 1
+        part = fresh(record.registry, record.range)
+        row["addresses"] += part.size if part else 0
+        part = fresh("", record.range)
+        if part is not None:
+            found.addresses += part.size
+            found.held += sum(each.size for each in space.present(part))
+    found.problem = dump.problem
+    found.complete = found.complete and not dump.problem
+    return found
+
+
+def find(dump: Dump, addresses: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Record | None]:
+    """Return the most specific record that holds each (family, address), in one pass; None where there is none.
+
+    A file that is cut short is searched as far as it is whole; `dump.problem` says so then.
+    """
+    wanted = sorted(set(addresses))
+    found: dict[tuple[int, int], Record | None] = dict.fromkeys(wanted)
+    for record in dump.whole_records():
+        family, first, last = record.range
+        index = bisect_left(wanted, (family, first))
+        while index < len(wanted) and wanted[index] <= (family, last):
+            before = found[wanted[index]]
+            if before is None or record.range.size <= before.range.size:
+                found[wanted[index]] = record
+            index += 1
+    return found
+
+
+def describe(address: tuple[int, int], record: Record | None) -> dict[str, Any]:
+    """Return one answer of a lookup as plain values for JSON."""
+    text = format_address(*address)
+    if record is None:
+        return {"address": text, "kind": None}
+    values = record.to_map()
+    values["first"] = format_address(record.range.family, record.range.first)
+    values["last"] = format_address(record.range.family, record.range.last)
+    return {"address": text, **values}

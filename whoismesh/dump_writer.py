@@ -1,0 +1,123 @@
+"""Writing a dump from a coordinator's state: networks from the store, everything else from the ledger's coverage.
+
+Apart from `dump`, because reading one needs neither the ledger nor what understands the registries' answers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import heapq
+import os
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import whoismesh
+from whoismesh import iana
+from whoismesh.addresses import Range
+from whoismesh.dump import FORMAT, VERSION, Unheld, footer_of
+from whoismesh.errors import DumpError
+from whoismesh.ledger import Ledger
+from whoismesh.networks import Network
+from whoismesh.packing import NotPackedError, pack, unpack
+from whoismesh.store import LedgerStore
+
+
+def write_dump(state: Path, path: Path) -> None:
+    """Write the dump of a coordinator's state folder, whether the crawl is running or not.
+
+    The file appears whole or not at all. Raises StateError for the state, DumpError if the file cannot be written.
+    """
+    target = Path(os.path.realpath(path))  # a link stays one
+    temporary = target.parent / f".{target.name[:50]}.{os.getpid()}"
+    store = LedgerStore.read(state)
+    try:
+        if target.exists() and not target.is_file():
+            # Replacing a folder fails only after all the work, and a device or pipe would be gone.
+            raise DumpError(f"{path}: cannot be written: is no regular file; give another file")
+        with store.snapshot(), open(temporary, "wb") as file:
+            _write(store, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        raise DumpError(f"{path}: cannot be written: {error.strerror}; give another file") from None
+    finally:
+        store.close()
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _write(store: LedgerStore, file: IO[bytes]) -> None:
+    crawl = store.crawl()
+    ledger = Ledger(crawl.id, crawl.space, {}, attempts=crawl.attempts)
+    for result in store.results():
+        ledger.replay(result)
+    coverage = ledger.coverage
+    unheld = heapq.merge(
+        (Unheld("unallocated", each, "no registry knows a registration") for each in coverage.unallocated),
+        (Unheld("reserved", each, "special-purpose, or given to no registry by IANA") for each in coverage.reserved),
+        _failed(ledger),
+        key=lambda record: record.range,
+    )
+    networks = (
+        (where, "network", _network_record(where, registry, payload))
+        for where, registry, payload in store.networks()
+        if iana.is_plausible(where)  # the ledger has settled nothing by the others, either
+    )
+    records = heapq.merge(
+        networks,
+        ((record.range, record.kind, pack(record.to_map())) for record in unheld),
+        key=lambda record: record[0],
+    )
+    digest = hashlib.sha256()
+    counts: Counter[str] = Counter()
+
+    def put(data: bytes) -> None:
+        digest.update(data)
+        file.write(data)
+
+    put(
+        pack(
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "program": f"whoismesh {whoismesh.__version__}",
+                "crawl": crawl.id,
+                "space": [str(each) for each in crawl.space],
+                "started_at": crawl.started_at,
+                "written_at": time.time(),
+                "complete": coverage.complete,
+            }
+        )
+    )
+    for _, kind, record in records:
+        counts[kind] += 1
+        put(record)
+    file.write(pack(footer_of(counts, digest.hexdigest())))
+
+
+def _network_record(where: Range, registry: str, payload: bytes) -> bytes:
+    """Return the payload of a network if it is its record.
+
+    The coordinator does not look into payloads; where a damaged host sent another thing, what is known without it
+    stands in, so that one record cannot make a dump unreadable.
+    """
+    with contextlib.suppress(NotPackedError, DumpError):
+        record = unpack(payload)
+        if Network.from_map(record).range == where and record.get("kind") == "network":
+            return payload
+    return pack(Network(registry, where).to_map())
+
+
+def _failed(ledger: Ledger) -> Iterator[Unheld]:
+    """Yield failed ranges, each with the reason of the first lookup in it that failed."""
+    reasons = sorted(ledger.failures)
+    for each in ledger.coverage.failed:
+        index = bisect_left(reasons, (Range(each.family, each.first, each.first), ""))
+        inside = index < len(reasons) and each.contains(reasons[index][0])
+        yield Unheld("failed", each, reasons[index][1] if inside else "could not be looked up")

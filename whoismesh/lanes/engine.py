@@ -1,0 +1,519 @@
+"""The worker's engine.
+
+Rules of this file:
+- A result goes into the spool first and stays there until the coordinator has it on disk.
+- A block that any node discovered closes gaps at once; whether its result ever arrives is the ledger's care.
+- Without the coordinator the worker goes on with its leases; it asks for nothing new and forgets nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+from whoismesh.addresses import Range
+from whoismesh.answers import CANNOT_TELL, Answer, Reply, Status, understand
+from whoismesh.lanes.events import (
+    Ask,
+    Broken,
+    Connect,
+    Drain,
+    Event,
+    Forget,
+    Heard,
+    Instruction,
+    Joined,
+    Keep,
+    Note,
+    Received,
+    Recovered,
+    Repair,
+    Replied,
+    Resend,
+    Send,
+    Stop,
+    Tick,
+)
+from whoismesh.lanes.lane import Lane, Lookup
+from whoismesh.ledger.budgets import MAX_WAIT_S
+from whoismesh.messages import (
+    Acknowledge,
+    Block,
+    Discovered,
+    Join,
+    LeaseGrant,
+    LeaseRequest,
+    Leases,
+    Leave,
+    Members,
+    Message,
+    Metrics,
+    Peer,
+    PermitRequest,
+    Permits,
+    Refused,
+    Renew,
+    Renewed,
+    Result,
+    Return,
+    Signal,
+    Welcome,
+)
+from whoismesh.packing import pack
+from whoismesh.replica import Replica
+
+#: A worker that was not answered asks to join again after the first, doubled each time up to the second, seconds.
+FIRST_JOIN_AGAIN_S, LONGEST_JOIN_AGAIN_S = 0.5, 4.0
+#: A result that is not acknowledged for this long is pushed again, seconds.
+RESEND_S = 5.0
+#: Results in the spool beyond which nothing more is asked: a slow coordinator slows its workers.
+MOST_UNACKNOWLEDGED = 20_000
+#: How long a drain may take before the worker leaves with results still in its spool, seconds.
+DRAIN_S = 20.0
+#: Tries of one lookup at one host by one protocol, the wait before the second (doubled after), seconds.
+TRIES, RETRY_S = 3, 0.5
+#: Failures in a row, of different addresses, after which the registry and not the address is the trouble.
+FAILURES_IN_A_ROW = 5
+#: Redirects that one lookup follows (RFC 7480 section 5.2 warns of loops).
+MOST_REDIRECTS = 5
+#: A "slow down" without a time makes this host wait so long; the coordinator paces it after that.
+LIMITED_PAUSE_S = 5.0
+METRICS_S = 1.0
+#: What tells nothing of a registry's health, or nothing good.
+NO_ANSWER = (Status.FAILED, Status.MALFORMED, Status.LIMITED, Status.BANNED)
+
+
+class Lanes:
+    """The engine of one worker process.
+
+    `lanes` are its registries, `bases` maps servers to registries (answers.understand), `host` names the process.
+    """
+
+    def __init__(self, lanes: Mapping[str, Lane], bases: Mapping[str, str], host: str) -> None:
+        self.lanes = lanes
+        self.replica = Replica()
+        self.counters: Counter[str] = Counter()
+        self.origin = 0
+        self.crawl = b""
+        self.done = False
+        self.unacknowledged: dict[tuple[int, int], float] = {}
+        self.gossip = ""
+        self._bases = bases
+        self._host = host
+        self._lookup_number = 0
+        self._sequence = 0
+        self._news = 0
+        self._joined = False
+        self._join_at = 0.0
+        self._join_again_s = FIRST_JOIN_AGAIN_S
+        self._renew_at = 0.0
+        self._renew_s = 2.0
+        self._metrics_at = 0.0
+        self._log_length = 0
+        self._recovered: set[tuple[int, int]] = set()
+        self._recover_until = 0.0
+        self._drain_until: float | None = None
+        self._stopped = False
+
+    # -- the way in ---------------------------------------------------------------------------------------------
+
+    def handle(self, event: Event, now: float) -> list[Instruction]:
+        """Take in one event at a point of the monotonic clock; return what to do, in order."""
+        if self._stopped:
+            return []
+        out: list[Instruction] = []
+        match event:
+            case Received(message):
+                out += self._received(message, now)
+            case Heard(message):
+                self._heard(message)
+            case Replied(number, reply):
+                out += self._replied(number, reply, now)
+            case Broken():
+                out += self._broken(event, now)
+            case Recovered(keys):
+                self._recovered = set(keys)
+                self.unacknowledged.update(dict.fromkeys(keys, 0.0))
+            case Drain():
+                self._drain(now)
+            case Tick():
+                pass
+        return out + self._advance(now)
+
+    @property
+    def draining(self) -> bool:
+        """Tell whether the worker is on its way out."""
+        return self._drain_until is not None
+
+    def wake_at(self, now: float) -> float:
+        """When a Tick is due at the latest."""
+        times = [min(self._renew_at, self._metrics_at) if self._joined else self._join_at]
+        if self._may_ask:
+            times += [wake for lane in self.lanes.values() if (wake := lane.wake_at(now)) is not None]
+        if self._drain_until is not None:
+            times.append(self._drain_until)
+        return min(times)
+
+    # -- the coordinator ----------------------------------------------------------------------------------------
+
+    def _received(self, message: Message, now: float) -> list[Instruction]:
+        if isinstance(message, Refused):
+            return self._refused(message, now)
+        if isinstance(message, Welcome):
+            return self._welcome(message, now)
+        if message.crawl != self.crawl:
+            self.counters["messages_of_another_crawl"] += 1
+            return []
+        match message:
+            case Leases(grants=grants):
+                return [instruction for grant in grants for instruction in self._leased(grant, now)]
+            case Renewed():
+                return self._renewed(message, now)
+            case Permits(registry=registry, delays_s=delays_s):
+                self.lanes[registry].permit(delays_s, now)
+            case Acknowledge(origin=origin, runs=runs):
+                for first, last in runs:
+                    self._acknowledged(origin, first, last)
+                return [Forget(origin, runs)]
+            case Members(peers=peers):
+                return [self._connect(peers)]
+            case _:
+                self.counters["messages_unexpected"] += 1
+        return []
+
+    def _leased(self, grant: LeaseGrant, now: float) -> list[Instruction]:
+        lane = self.lanes[grant.registry]
+        lane.wished = False
+        if lane.closed or now < lane.paused_until:
+            # Wished for before the registry was out of reach or this host told to stop; somebody else can have it.
+            return [Send(Return(self.crawl, self.origin, grant.lease, grant.ranges))]
+        self.counters["leases"] += 1
+        self.counters["hits"] += lane.add_lease(grant, self.replica.table.coverage)
+        return []
+
+    def _acknowledged(self, origin: int, first: int, last: int) -> None:
+        # A run may name any numbers, so the shorter of it and what waits is gone through.
+        if last - first < len(self.unacknowledged):
+            keys = [(origin, sequence) for sequence in range(first, last + 1)]
+        else:
+            keys = [key for key in self.unacknowledged if key[0] == origin and first <= key[1] <= last]
+        for key in keys:
+            self.unacknowledged.pop(key, None)
+            self._recovered.discard(key)
+
+    def _join(self, now: float) -> list[Instruction]:
+        self._joined = False
+        self._join_at = now + self._join_again_s
+        self._join_again_s = min(2 * self._join_again_s, LONGEST_JOIN_AGAIN_S)
+        held = tuple(lease.grant for lane in self.lanes.values() for lease in lane.leases.values())
+        return [Send(Join(self.crawl, self._host, self.gossip, self.origin, held))]
+
+    def _refused(self, message: Refused, now: float) -> list[Instruction]:
+        if message.final:
+            self._stopped = True
+            return [Stop(message.reason)]
+        return self._join(now) if self._joined else []
+
+    def _welcome(self, message: Welcome, now: float) -> list[Instruction]:
+        if self.crawl and message.crawl != self.crawl:
+            self._stopped = True
+            return [Stop("this worker's state is of another crawl; give it another --state folder")]
+        self.crawl, self.origin, self._renew_s = message.crawl, message.origin, max(0.1, message.renew_s)
+        self._joined = True
+        self._join_again_s = FIRST_JOIN_AGAIN_S
+        self._renew_at = now + self._renew_s
+        self._recover_until = now + RESEND_S
+        for registry, lane in self.lanes.items():
+            lane.wished = False
+            lane.forget_permits()
+            lane.unlimited = registry in message.unlimited
+        joined = Joined(message.crawl, message.origin, message.results, message.feed, message.repair)
+        out: list[Instruction] = [joined, self._connect(message.peers)]
+        for lane in self.lanes.values():
+            # A coordinator that restarted does not know what a registry told us before.
+            if lane.limited_until > now:
+                left_s = lane.limited_until - now
+                out.append(Send(Signal(self.crawl, self.origin, lane.registry, "limited", left_s, "told before")))
+        if self.unacknowledged:
+            out.append(self._resend(now))
+        return out
+
+    def _connect(self, peers: tuple[Peer, ...]) -> Connect:
+        return Connect(tuple(peer.gossip for peer in peers if peer.origin != self.origin))
+
+    def _renewed(self, message: Renewed, now: float) -> list[Instruction]:
+        for number in message.gone:
+            for lane in self.lanes.values():
+                lane.drop_lease(number)
+        self.done = message.done
+        self._log_length = max(self._log_length, message.accepted)
+        return []
+
+    def _resend(self, now: float) -> Resend:
+        self.unacknowledged.update(dict.fromkeys(self.unacknowledged, now))
+        self.counters["resends"] += 1
+        return Resend()
+
+    def _drain(self, now: float) -> None:
+        if self._drain_until is not None:
+            return
+        self._drain_until = now + DRAIN_S
+        for lane in self.lanes.values():
+            lane.closed = True
+
+    def _give_back(self, lane: Lane, *, wait: bool = False) -> list[Instruction]:
+        """Return all leases of a lane; what is being asked at this moment is not for somebody else.
+
+        With `wait`, a lease in which something is being asked is kept until it is known what the answer leaves of it.
+        """
+        out: list[Instruction] = []
+        for number, lease in list(lane.leases.items()):
+            if wait and any(lease.ranges.holds(each.family, each.address) for each in lane.lookups.values()):
+                continue
+            out.append(Send(Return(self.crawl, self.origin, number, lane.unasked(lease))))
+            lane.drop_lease(number)
+        return out
+
+    # -- discoveries --------------------------------------------------------------------------------------------
+
+    def _heard(self, message: Discovered) -> None:
+        if message.crawl != self.crawl:
+            self.counters["messages_of_another_crawl"] += 1
+            return
+        for block in self.replica.apply(message):
+            for lane in self.lanes.values():
+                if lane.close(block.range):
+                    self.counters["hits"] += 1
+
+    # -- lookups ------------------------------------------------------------------------------------------------
+
+    def _lookup(self, number: int, now: float) -> tuple[Lane, Lookup] | None:
+        for lane in self.lanes.values():
+            lookup = lane.take_lookup(number, now)
+            if lookup is not None:
+                return lane, lookup
+        return None
+
+    def _replied(self, number: int, reply: Reply, now: float) -> list[Instruction]:
+        found = self._lookup(number, now)
+        if found is None:
+            return []
+        lane, lookup = found
+        answer = understand(reply, self._bases)
+        self.counters[f"answers_{answer.status}"] += 1
+        if answer.status not in NO_ANSWER or answer.reason.startswith(CANNOT_TELL):
+            lane.answered(now)
+        match answer.status:
+            case Status.NETWORK if answer.network is not None:
+                network = answer.network
+                block = Block(network.registry, network.range)
+                self.replica.learn(block)
+                for each in self.lanes.values():
+                    each.close(network.range)
+                return [self._keep(lookup, answer, pack(network.shortened().to_map()), block, now)]
+            case Status.UNALLOCATED | Status.POOL:
+                lane.close(self._empty_block(lookup.asked))
+                return [self._keep(lookup, answer, b"", None, now)]
+            case Status.ELSEWHERE if answer.elsewhere == lookup.registry and answer.url:
+                return self._redirected(lane, lookup, answer, now)
+            case Status.ELSEWHERE | Status.PLACEHOLDER:
+                lane.give_up(lookup)
+                return [self._keep(lookup, answer, b"", None, now)]
+            case Status.LIMITED:
+                return self._limited(lane, lookup, answer, now)
+            case Status.BANNED:
+                return self._banned(lane, answer)
+        return self._failed(lane, lookup, answer, now)
+
+    def _empty_block(self, asked: Range) -> Range:
+        """Return the block that a "not found" closes: all of it where gossip knows a holder, who is not believed."""
+        known = self.replica.table.coverage
+        if known.holds(asked.family, asked.first):
+            return self.replica.grain.block(asked)
+        return self.replica.grain.empty_block(asked, known)
+
+    def _keep(self, lookup: Lookup, answer: Answer, payload: bytes, block: Block | None, now: float) -> Keep:
+        self._sequence += 1
+        if block is not None:
+            self._news += 1
+        result = Result(
+            origin=self.origin,
+            sequence=self._sequence,
+            registry=lookup.registry,
+            status=answer.status,
+            asked=lookup.asked,
+            range=block.range if block is not None else lookup.asked,
+            elsewhere=answer.elsewhere,
+            reason=answer.reason[:500],
+            payload=payload,
+        )
+        self.unacknowledged[self.origin, self._sequence] = now
+        return Keep(result, block, self._news)
+
+    def _redirected(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
+        url = answer.url or ""
+        if url in lookup.hops or len(lookup.hops) >= MOST_REDIRECTS:
+            return self._failed(lane, lookup, Answer(Status.FAILED, reason=f"redirects go on after {url}"), now)
+        lookup.hops += (url,)
+        lookup.url = url
+        lane.again.append(lookup)
+        return []
+
+    def _limited(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
+        wait_s = None if answer.retry_after_s is None else min(answer.retry_after_s, MAX_WAIT_S)
+        lane.permit((), now)
+        lane.limited_until = max(lane.limited_until, now + (LIMITED_PAUSE_S if wait_s is None else wait_s))
+        lane.paused_until = max(lane.paused_until, lane.limited_until)
+        lookup.not_before = lane.paused_until
+        lane.again.append(lookup)
+        return [Send(Signal(self.crawl, self.origin, lane.registry, "limited", wait_s, answer.reason))]
+
+    def _banned(self, lane: Lane, answer: Answer) -> list[Instruction]:
+        """Close the lane for good and hand its leases back: only a person can mend this."""
+        lane.closed = True
+        out: list[Instruction] = [
+            Note("host_banned", {"registry": lane.registry, "reason": answer.reason}, "error"),
+            Send(Signal(self.crawl, self.origin, lane.registry, "banned", None, answer.reason)),
+        ]
+        return out + self._give_back(lane)
+
+    def _failed(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
+        """Try again, by another protocol where this one cannot tell, or leave it to the coordinator."""
+        if not answer.reason.startswith(CANNOT_TELL):
+            lane.failing.add((lookup.family, lookup.address))
+        if len(lane.failing) >= FAILURES_IN_A_ROW:
+            return self._out_of_reach(lane, answer.reason, now)
+        lookup.tries += 1
+        if answer.transient and lookup.tries < TRIES:
+            lookup.not_before = now + RETRY_S * 2 ** (lookup.tries - 1)
+        elif lookup.protocol + 1 < len(lane.protocols):
+            lookup.protocol += 1
+            lookup.tries, lookup.url, lookup.hops = 0, None, ()
+        else:
+            lane.give_up(lookup)
+            failed = answer if answer.status is Status.MALFORMED else replace(answer, status=Status.FAILED)
+            return [self._keep(lookup, failed, b"", None, now)]
+        lane.again.append(lookup)
+        return []
+
+    def _broken(self, event: Broken, now: float) -> list[Instruction]:
+        found = self._lookup(event.lookup, now)
+        if found is None:
+            return []
+        lane, lookup = found
+        self.counters["answers_failed"] += 1
+        if not event.unreachable:
+            return self._failed(lane, lookup, Answer(Status.FAILED, reason=event.reason, transient=True), now)
+        if lookup.protocol + 1 < len(lane.protocols):
+            lookup.protocol += 1
+            lookup.tries, lookup.url, lookup.hops = 0, None, ()
+            lane.again.append(lookup)
+            return []
+        return self._out_of_reach(lane, event.reason, now)
+
+    def _out_of_reach(self, lane: Lane, reason: str, now: float) -> list[Instruction]:
+        """Wait, longer each time: the registry is the trouble, not the address. Others may reach it meanwhile."""
+        if now < lane.paused_until:
+            return self._give_back(lane)
+        wait_s = lane.pause(now)
+        lane.failing.clear()
+        return [
+            Note("registry_unreachable", {"registry": lane.registry, "reason": reason, "wait_s": wait_s}, "warning"),
+            Send(Signal(self.crawl, self.origin, lane.registry, "unreachable", None, reason)),
+            *self._give_back(lane),
+        ]
+
+    # -- what to do now -----------------------------------------------------------------------------------------
+
+    def _advance(self, now: float) -> list[Instruction]:
+        if self._stopped:
+            return []
+        out: list[Instruction] = []
+        if self._drain_until is not None:
+            for lane in self.lanes.values():
+                out += self._give_back(lane, wait=True)
+        over = self.done and not self.unacknowledged
+        drained = self._drain_until is not None and (self._drained or now >= self._drain_until)
+        if over or drained:
+            self._stopped = True
+            return [*out, self._leave(), Stop()]
+        if not self._joined:
+            return self._join(now) if now >= self._join_at else out
+        if self._drain_until is None:
+            out += self._ask(now)
+            out += self._hand_back(now)
+            out += self._wish(now)
+        if now >= self._renew_at:
+            self._renew_at = now + self._renew_s
+            held = tuple(number for lane in self.lanes.values() for number in lane.leases)
+            out.append(Send(Renew(self.crawl, self.origin, held, self.replica.accepted)))
+            if any(sent_at < now - RESEND_S for sent_at in self.unacknowledged.values()):
+                out.append(self._resend(now))
+        repair = self.replica.repair(self.crawl, self._log_length, now)
+        if repair is not None:
+            out.append(Repair(repair))
+        if now >= self._metrics_at:
+            out.append(self._metrics(now))
+        return out
+
+    @property
+    def _drained(self) -> bool:
+        """Tell whether nothing is on its way any more, or nothing can be delivered for want of a coordinator."""
+        asking = any(lane.lookups for lane in self.lanes.values())
+        return not self.origin or not (asking or self.unacknowledged)
+
+    @property
+    def _may_ask(self) -> bool:
+        return self._joined and self._drain_until is None and len(self.unacknowledged) < MOST_UNACKNOWLEDGED
+
+    def _ask(self, now: float) -> list[Instruction]:
+        out: list[Instruction] = []
+        if not self._may_ask:
+            return out
+        for lane in self.lanes.values():
+            while (lookup := lane.next_lookup(self._lookup_number + 1, now)) is not None:
+                self._lookup_number += 1
+                self.counters["lookups"] += 1
+                self.counters[f"lookups_{lane.registry}"] += 1
+                protocol = lane.protocols[lookup.protocol]
+                out.append(Ask(lookup.number, lane.registry, protocol, lookup.family, lookup.address, lookup.url))
+        return out
+
+    def _hand_back(self, now: float) -> list[Instruction]:
+        return [
+            Send(Return(self.crawl, self.origin, number, ()))
+            for lane in self.lanes.values()
+            for number in lane.finished_leases()
+        ]
+
+    def _wish(self, now: float) -> list[Instruction]:
+        out: list[Instruction] = []
+        recovering = self._recovered and now < self._recover_until
+        wants = {}
+        for registry, lane in self.lanes.items():
+            if lane.hungry(now) and not recovering:
+                lane.wished = True
+                wants[registry] = lane.pace(now)
+            permits = lane.permits_to_request(now)
+            if permits is not None:
+                out.append(Send(PermitRequest(self.crawl, self.origin, registry, permits)))
+        if wants:
+            out.append(Send(LeaseRequest(self.crawl, self.origin, wants)))
+        return out
+
+    def _metrics(self, now: float) -> Send:
+        self._metrics_at = now + METRICS_S
+        return Send(Metrics(self.crawl, self.origin, self._host, self._totals()))
+
+    def _leave(self) -> Send:
+        return Send(Leave(self.crawl, self.origin, self._host, self._totals()))
+
+    def _totals(self) -> dict[str, float]:
+        counters = {name: float(count) for name, count in (self.counters + self.replica.counters).items()}
+        counters["unacknowledged"] = float(len(self.unacknowledged))
+        counters["known_blocks"] = float(len(self.replica.table))
+        for registry, lane in self.lanes.items():
+            counters[f"gaps_{registry}"] = float(len(lane.open))
+            counters[f"asking_{registry}"] = float(len(lane.lookups))
+        return counters

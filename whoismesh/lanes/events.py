@@ -1,0 +1,144 @@
+"""What can happen to a worker, and what its engine tells it to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from whoismesh.answers.outcome import Reply
+from whoismesh.messages import Block, Discovered, Message, RepairRequest, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message came from the coordinator."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Gossip came from any node, or a part of the accepted log that was asked for."""
+
+    message: Discovered
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """A registry answered lookup number `lookup`."""
+
+    lookup: int
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Lookup number `lookup` got no answer: `unreachable` if no connection came about, else cut off or timed out."""
+
+    lookup: int
+    reason: str
+    unreachable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """The spool holds results of an earlier process that were never acknowledged, as (origin, sequence)."""
+
+    keys: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Stop: give the leases back, deliver what is found, leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = Received | Heard | Replied | Broken | Recovered | Drain | Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Look an address up: by `protocol` at the registry's server, or at `url` where a redirect led there."""
+
+    lookup: int
+    registry: str
+    protocol: str
+    family: int
+    address: int
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a message to the coordinator over the lease channel."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Put a result into the spool, push it to the coordinator, and gossip `block`, numbered `news`, if there is one."""
+
+    result: Result
+    block: Block | None
+    news: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Take acknowledged results of an origin out of the spool: runs of (first, last) sequence numbers."""
+
+    origin: int
+    runs: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """Push again all that lies in the spool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Ask the coordinator for a missing part of the accepted log."""
+
+    message: RepairRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Listen to these gossip addresses and no others."""
+
+    gossip: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The coordinator took us in: its ports of PULL, PUB and gossip ROUTER, and the crawl's id."""
+
+    crawl: bytes
+    origin: int
+    results: int
+    feed: int
+    repair: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The worker's work is over. `error` is empty where all went well."""
+
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth a line in the log."""
+
+    event: str
+    fields: dict[str, object]
+    level: str = "info"
+
+
+Instruction = Ask | Send | Keep | Forget | Resend | Repair | Connect | Joined | Stop | Note

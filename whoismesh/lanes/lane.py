@@ -1,0 +1,329 @@
+"""One registry at one worker: its gaps, what to ask next, and the pace.
+
+Rules of this file:
+- Coarse to fine: the largest gap first, at its middle. Large networks are most of the space, and an answer closes the
+whole range.
+- One lookup a gap: two addresses of one gap may lie in one network, two gaps never do.
+- A lookup needs a free connection, the host's own pace and, unless the registry is unlimited, a permit whose time has
+come.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from whoismesh.addresses import Range
+from whoismesh.ledger.budgets import DEALT_SHARE, MOST_REQUESTED
+from whoismesh.messages import LeaseGrant
+from whoismesh.rangesets import RangeSet
+
+#: A permit that could not be used for this long has lapsed: late lookups must not bunch up with punctual ones
+#: (budgets.DEALT_SHARE says how much lateness a budget bears).
+LAPSE_S = 0.04
+#: Lookups whose permits are asked for in advance, in seconds of what this host can do.
+AHEAD_S = 1.0
+#: More gaps than this many for each connection, and no new lease is asked for.
+GAPS_A_CONNECTION = 2
+#: A second lease is asked for while the first is worked off; more would be hoarding, with nothing left for a worker
+#: that joins.
+LEASES_AT_ONCE = 2
+#: After a registry could not be reached, the wait doubles from the first to the second, seconds.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+#: Pace is measured over at most this many answers, of at most the last so many seconds.
+PACE_ANSWERS, PACE_S = 200, 60.0
+#: Weight of the newest lookup in the mean time of a lookup.
+NEWEST_WEIGHT = 0.1
+
+
+@dataclass(slots=True)
+class Lookup:
+    """One question on its way: where it stands in the order of protocols, and how often it was tried."""
+
+    number: int
+    registry: str
+    family: int
+    address: int
+    protocol: int = 0
+    url: str | None = None
+    hops: tuple[str, ...] = ()
+    tries: int = 0
+    not_before: float = 0.0
+    asked_at: float = 0.0
+
+    @property
+    def asked(self) -> Range:
+        """The address as a range."""
+        return Range(self.family, self.address, self.address)
+
+
+@dataclass(slots=True)
+class HeldLease:
+    """A lease of ours. `left` are the ranges in which there may still be a gap."""
+
+    grant: LeaseGrant
+    ranges: RangeSet
+    left: list[Range]
+
+
+class Lane:
+    """The worker's state for one registry."""
+
+    def __init__(self, registry: str, protocols: tuple[str, ...], host_rate: float, connections: int) -> None:
+        self.registry = registry
+        self.protocols = protocols
+        self.connections = connections
+        self.open = RangeSet()
+        self.leases: dict[int, HeldLease] = {}
+        self.lookups: dict[int, Lookup] = {}
+        self.again: list[Lookup] = []
+        self.unlimited = False
+        self.closed = False
+        self.wished = False
+        self.wanted = 0
+        self.paused_until = 0.0
+        self.limited_until = 0.0
+        self.pauses = 0
+        self.failing: set[tuple[int, int]] = set()
+        self._permits: deque[float] = deque()
+        self._heap: list[tuple[int, int, int, int]] = []
+        self._host_gap_s = 1 / (host_rate * DEALT_SHARE)
+        self._host_free_at = 0.0
+        self._answered: deque[float] = deque(maxlen=PACE_ANSWERS)
+        self._lookup_s = 0.0
+
+    # -- gaps ---------------------------------------------------------------------------------------------------
+
+    def add_lease(self, grant: LeaseGrant, known: RangeSet) -> int:
+        """Take a lease in; open what of it is not known. Return how many of its ranges were known, at least in part."""
+        if grant.lease in self.leases:
+            return 0
+        hits = 0
+        for each in grant.ranges:
+            gaps = [each] if grant.verify else known.missing(each)
+            hits += gaps != [each]
+            for gap in gaps:
+                self.open.add(gap)
+                self._push(self.open.run_at(gap.family, gap.first))
+                if grant.first_in_line:
+                    self.again.append(Lookup(0, self.registry, gap.family, gap.first))
+        self.leases[grant.lease] = HeldLease(grant, RangeSet(grant.ranges), list(grant.ranges))
+        return hits
+
+    def close(self, block: Range) -> bool:
+        """Take a block out of the gaps; return whether it touched any."""
+        if not self.open.meets(block):
+            return False
+        before = self.open.run_at(block.family, block.first - 1) if block.first else None
+        after = self.open.run_at(block.family, block.last + 1)
+        self.open.remove(block)
+        if before is not None:
+            self._push(self.open.run_at(block.family, block.first - 1))
+        if after is not None:
+            self._push(self.open.run_at(block.family, block.last + 1))
+        return True
+
+    def give_up(self, lookup: Lookup) -> None:
+        """Close the gap around an address, as far as its lease reaches: the coordinator decides what becomes of it."""
+        gap = self.open.run_at(lookup.family, lookup.address)
+        for lease in self.leases.values():
+            leased = lease.ranges.run_at(lookup.family, lookup.address)
+            if gap is not None and leased is not None:
+                common = gap.overlap(leased)
+                if common is not None:
+                    self.close(common)
+                    return
+        self.close(lookup.asked)
+
+    def _push(self, gap: Range | None) -> None:
+        if gap is not None:
+            heapq.heappush(self._heap, (-gap.size, gap.family, gap.first, gap.last))
+
+    def _pop_gap(self) -> Range | None:
+        """Return the largest gap in which nothing is being asked, or None."""
+        busy = []
+        found = None
+        addresses = [(each.family, each.address) for each in (*self.lookups.values(), *self.again)]
+        while self._heap:
+            entry = heapq.heappop(self._heap)
+            gap = Range(*entry[1:])
+            if self.open.run_at(gap.family, gap.first) != gap:
+                continue
+            if any(gap.holds(family, address) for family, address in addresses):
+                busy.append(entry)
+                continue
+            found = gap
+            busy.append(entry)
+            break
+        for entry in busy:
+            heapq.heappush(self._heap, entry)
+        return found
+
+    # -- the next question --------------------------------------------------------------------------------------
+
+    def next_lookup(self, number: int, now: float) -> Lookup | None:
+        """Return the next question if one may be asked now, and count it as being asked."""
+        if self.closed or now < self.paused_until or len(self.lookups) >= self.connections:
+            return None
+        if not self._may_ask(now):
+            return None
+        lookup = self._waiting(now) or self._new()
+        if lookup is None:
+            return None
+        lookup.number, lookup.asked_at = number, now
+        if not self.unlimited:
+            self._permits.popleft()
+        self._host_free_at = max(self._host_free_at, now) + self._host_gap_s
+        self.lookups[lookup.number] = lookup
+        return lookup
+
+    def _may_ask(self, now: float) -> bool:
+        while self._permits and self._permits[0] < now - LAPSE_S:
+            self._permits.popleft()
+        if now < self._host_free_at - LAPSE_S:
+            return False
+        return self.unlimited or bool(self._permits and self._permits[0] <= now)
+
+    def _waiting(self, now: float) -> Lookup | None:
+        self.again = [each for each in self.again if self.open.holds(each.family, each.address)]
+        for index, lookup in enumerate(self.again):
+            if lookup.not_before <= now and not self._is_asked_around(lookup):
+                return self.again.pop(index)
+        return None
+
+    def _is_asked_around(self, lookup: Lookup) -> bool:
+        """Tell whether an answer about the same gap is on its way: it may settle this question too."""
+        gap = self.open.run_at(lookup.family, lookup.address)
+        return gap is not None and any(gap.holds(each.family, each.address) for each in self.lookups.values())
+
+    def _new(self) -> Lookup | None:
+        gap = self._pop_gap()
+        if gap is None:
+            return None
+        return Lookup(0, self.registry, gap.family, _middle(gap))
+
+    def take_lookup(self, number: int, now: float) -> Lookup | None:
+        """Return a question whose answer came, or None if it is not one of ours; its connection is free again."""
+        lookup = self.lookups.pop(number, None)
+        if lookup is not None:
+            self._lookup_s += NEWEST_WEIGHT * (now - lookup.asked_at - self._lookup_s)
+        return lookup
+
+    def answered(self, now: float) -> None:
+        """Note an answer, of whatever kind: the registry is there."""
+        self._answered.append(now)
+        self.failing.clear()
+        self.pauses = 0
+
+    def pause(self, now: float) -> float:
+        """Wait longer each time; return the wait in seconds."""
+        wait_s: float = min(FIRST_PAUSE_S * 2**self.pauses, LONGEST_PAUSE_S)
+        self.pauses += 1
+        self.paused_until = max(self.paused_until, now + wait_s)
+        return wait_s
+
+    # -- permits and leases -------------------------------------------------------------------------------------
+
+    def permit(self, delays_s: tuple[float, ...], now: float) -> None:
+        """Take permits in; an empty list takes back those not used, and ends an unlimited registry's freedom."""
+        self.unlimited = False
+        if not delays_s:
+            self.forget_permits()
+        for delay_s in delays_s:
+            self._permits.append(now + delay_s)
+        self.wanted = max(0, self.wanted - len(delays_s))
+
+    def forget_permits(self) -> None:
+        """Drop the permits and the wish for more: whoever gave them counts anew."""
+        self._permits.clear()
+        self.wanted = 0
+
+    def permits_to_request(self, now: float) -> int | None:
+        """Return how many permits to ask for now (0 takes the wish back), or None if the last wish still stands."""
+        if self.unlimited:
+            return None
+        # A gap in which something is being asked may split in two or close: a permit for it would often lapse.
+        usable = min(len(self.open) - len(self.lookups), self._most_ahead)
+        if self.closed or now < self.paused_until:
+            usable = 0
+        missing = usable - len(self._permits)
+        if usable > 0 and (missing <= 0 or missing < 2 * self.wanted):
+            return None
+        if usable <= 0 and not self.wanted:
+            return None
+        self.wanted = max(missing, 0)
+        return self.wanted
+
+    @property
+    def _most_ahead(self) -> int:
+        """How many lookups this host can do in the time that permits are asked for ahead: one not used is lost."""
+        gap_s = max(self._host_gap_s, self._lookup_s / self.connections)
+        if gap_s * MOST_REQUESTED <= AHEAD_S:
+            return MOST_REQUESTED
+        return min(math.ceil(AHEAD_S / gap_s) + self.connections, MOST_REQUESTED)
+
+    def hungry(self, now: float) -> bool:
+        """Tell whether another lease is wanted."""
+        if self.closed or self.wished or not self.connections:
+            return False
+        if now < self.paused_until or len(self.leases) >= LEASES_AT_ONCE:
+            return False
+        return len(self.open) <= self.connections * GAPS_A_CONNECTION
+
+    def finished_leases(self) -> Iterator[int]:
+        """Yield (and drop) leases in which no gap is left."""
+        for number, lease in list(self.leases.items()):
+            while lease.left and not self.open.meets(lease.left[-1]):
+                lease.left.pop()
+            if not lease.left:
+                del self.leases[number]
+                yield number
+
+    def drop_lease(self, number: int) -> None:
+        """Forget a lease that is not ours any more, with its gaps."""
+        lease = self.leases.pop(number, None)
+        if lease is not None:
+            kept = RangeSet(each for other in self.leases.values() for each in other.ranges)
+            for each in lease.ranges:
+                for part in kept.missing(each):
+                    self.close(part)
+
+    def unasked(self, lease: HeldLease) -> tuple[Range, ...]:
+        """Return the gaps of a lease in which nothing is being asked."""
+        asking = [(each.family, each.address) for each in self.lookups.values()]
+        gaps = [gap for each in lease.ranges for gap in self.open.present(each)]
+        return tuple(gap for gap in gaps if not any(gap.holds(*address) for address in asking))
+
+    def pace(self, now: float) -> float:
+        """Return answers a second of late, 0 if not known."""
+        while self._answered and self._answered[0] < now - PACE_S:
+            self._answered.popleft()
+        if len(self._answered) < 2:
+            return 0.0
+        return len(self._answered) / max(now - self._answered[0], 0.001)
+
+    def wake_at(self, now: float) -> float | None:
+        """When the next question may be asked, or None if that depends on something else."""
+        if self.closed or len(self.lookups) >= self.connections:
+            return None
+        if now < self.paused_until:
+            return self.paused_until
+        if not self.open:
+            return None
+        at = max(now, self._host_free_at - LAPSE_S)
+        if not self.unlimited:
+            at = max(at, next((permit for permit in self._permits if permit >= at - LAPSE_S), math.inf))
+        if at <= now:
+            # Nothing more can be asked at this very moment; what waits is a retry.
+            at = min((each.not_before for each in self.again if each.not_before > now), default=math.inf)
+        return at if at < math.inf else None
+
+
+def _middle(gap: Range) -> int:
+    """Return an address near the middle of a gap, on the widest boundary there is."""
+    size = gap.size
+    aligned = (gap.first + size // 2) & -(1 << max(0, size.bit_length() - 2))
+    return aligned if aligned >= gap.first else gap.first + size // 2

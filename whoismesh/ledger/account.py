@@ -1,0 +1,145 @@
+"""What the stored results settle, one after another: the same code when they arrive and when they are replayed.
+
+A result's status is any text that a worker sent. What names a holder or says "nobody" settles; "elsewhere" sends the
+question on; all else counts as a failure, so that no answer that was not understood ever settles an address as free.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from whoismesh import iana
+from whoismesh.addresses import Range
+from whoismesh.answers.outcome import Status
+from whoismesh.ledger.coverage import Coverage
+from whoismesh.ledger.errands import Errand
+from whoismesh.ledger.leases import Desk
+from whoismesh.messages import Block, Result
+from whoismesh.registries import REGISTRIES
+from whoismesh.replica import BlockLog
+
+#: An address that could not be looked up is tried again after this long, doubled each time, seconds.
+RETRY_S = 5.0
+#: Registries that may point on to one another before the address is settled as failed.
+MOST_HOPS = 5
+#: What a mean registration spans before anything is known, addresses: v4 2^32 over about 200,000 delegations; v6 a /32.
+FIRST_GUESS = {4: 1 << 14, 6: 1 << 96}
+#: Answers after which the mean is taken from them.
+ENOUGH_ANSWERS = 20
+
+
+class Account:
+    """The coverage of a crawl, what is left of it, and what the results were."""
+
+    def __init__(self, space: Iterable[Range], attempts: int) -> None:
+        self.coverage = Coverage(space)
+        self.desk = Desk(self.coverage.unsettled)
+        self.log = BlockLog()
+        self.counters: Counter[str] = Counter()
+        self.networks: Counter[str] = Counter()
+        self.failures: list[tuple[Range, str]] = []
+        self._attempts = attempts
+        self._answers: Counter[tuple[str, int]] = Counter()
+        self._closed: Counter[tuple[str, int]] = Counter()
+        for each in self.coverage.space:
+            for part, registry in iana.by_registry(each):
+                if registry is not None:
+                    self.desk.pending[registry].add(part)
+
+    def settle(self, result: Result, now: float) -> None:
+        """Take in one stored result."""
+        self.counters["results"] += 1
+        asked, registry = result.asked, result.registry
+        settled = self.coverage.settled.holds(asked.family, asked.first)
+        match result.status:
+            case Status.NETWORK if iana.is_plausible(result.range) and result.range.contains(asked):
+                parts = self._network(result)
+            case _ if settled:
+                return
+            case Status.UNALLOCATED | Status.POOL:
+                parts = self._nobody(result)
+            case Status.ELSEWHERE | Status.PLACEHOLDER:
+                parts = self._elsewhere(result)
+            case _:
+                parts = self._failed(result, now)
+        self._answers[registry, asked.family] += 1
+        self._closed[registry, asked.family] += sum(part.size for part in parts)
+        for part in parts:
+            self.desk.settle(part)
+
+    def mean_closed(self, registry: str, family: int) -> int:
+        """Return how many addresses an answer of that registry settles."""
+        answers = self._answers[registry, family]
+        if answers < ENOUGH_ANSWERS:
+            return FIRST_GUESS[family]
+        return max(1, self._closed[registry, family] // answers)
+
+    def _network(self, result: Result) -> list[Range]:
+        if self.coverage.held.holds(result.asked.family, result.asked.first):
+            self.counters["duplicates"] += 1
+        else:
+            self.networks[result.registry] += 1
+        self.log.append(Block(result.registry, result.range))
+        for part in self.coverage.reopen_around(result.range):
+            for piece, registry in iana.by_registry(part):
+                if registry is not None:
+                    self.desk.pending[registry].add(piece)
+        return self.coverage.settle_network(result.range)
+
+    def _nobody(self, result: Result) -> list[Range]:
+        """Settle the block as unallocated, unless this registry was only a guess and there are more to try."""
+        errand = self.desk.errands.get(result.asked)
+        if errand is not None and errand.guessed and errand.registry == result.registry:
+            return self._elsewhere(result)
+        return self.coverage.settle_empty(result.asked)
+
+    def _elsewhere(self, result: Result) -> list[Range]:
+        """Send the question on; return what is settled instead where there is nobody left to ask."""
+        asked = result.asked
+        errand = self.desk.errands.get(asked) or Errand(asked, result.registry)
+        if result.registry in errand.path:
+            # The question has moved on already; whoever asked again has closed the gap, so it waits too.
+            self._park(errand, result.registry)
+            return []
+        errand.path += (result.registry,)
+        onward = result.elsewhere or next((each for each in REGISTRIES if each not in errand.path), None)
+        errand.guessed = result.elsewhere is None
+        if onward is None:
+            return self.coverage.settle_empty(asked)
+        if onward in errand.path or len(errand.path) > MOST_HOPS:
+            self.counters["referral_loops"] += 1
+            return self._give_up(result)
+        self._go(errand, onward, result.registry)
+        return []
+
+    def _failed(self, result: Result, now: float) -> list[Range]:
+        """Have the address tried again later; return what is settled as failed after the last attempt."""
+        asked = result.asked
+        errand = self.desk.errands.get(asked) or Errand(asked, result.registry)
+        if errand.registry != result.registry:
+            # The question has moved on; a failure at a registry that was asked before must not move it back.
+            self._park(errand, result.registry)
+            return []
+        errand.failures += 1
+        if errand.failures >= self._attempts:
+            return self._give_up(result)
+        errand.not_before = now + RETRY_S * 2 ** (errand.failures - 1)
+        self._go(errand, result.registry, result.registry)
+        return []
+
+    def _give_up(self, result: Result) -> list[Range]:
+        parts = self.coverage.settle_failed(result.asked)
+        if parts:
+            self.failures.append((result.asked, result.reason))
+        return parts
+
+    def _go(self, errand: Errand, registry: str, home: str) -> None:
+        gap = self.coverage.gap_at(errand.asked.family, errand.asked.first)
+        if gap is not None:
+            self.desk.send_on_errand(errand, registry, gap, home)
+
+    def _park(self, errand: Errand, home: str) -> None:
+        gap = self.coverage.gap_at(errand.asked.family, errand.asked.first)
+        if gap is not None:
+            self.desk.park(errand, gap, home)

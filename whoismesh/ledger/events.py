@@ -1,0 +1,113 @@
+"""What can happen to a coordinator, and what its engine tells it to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from whoismesh.messages import (
+    Discovered,
+    Message,
+    Metrics,
+    RepairRequest,
+    Result,
+    Results,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message came in over the lease channel from the peer with that routing id."""
+
+    sender: bytes
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A message came in over PULL."""
+
+    message: Results | Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class RepairAsked:
+    """A node asks for a part of the accepted log."""
+
+    sender: bytes
+    message: RepairRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """These results are on disk now, in this order."""
+
+    results: tuple[Result, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = Received | Collected | RepairAsked | Stored | Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a message over the lease channel."""
+
+    to: bytes
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class SendRepair:
+    """Send a part of the accepted log to the node that asked."""
+
+    to: bytes
+    message: Discovered
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Put results on disk, then say Stored. Nothing is settled or acknowledged before."""
+
+    results: tuple[Result, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCounters:
+    """Put a worker's counters on disk with the next results; the newest per origin counts."""
+
+    origin: int
+    host: str
+    counters: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Tell every node."""
+
+    message: Discovered
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth a line in the log and in the feed of events. `level` is that of the log."""
+
+    event: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The crawl is over: `complete` (all settled), or nothing more can be done now for `reason`."""
+
+    complete: bool
+    reason: str = ""
+
+
+Instruction = Send | SendRepair | Store | StoreCounters | Publish | Note | Finish

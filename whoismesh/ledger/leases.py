@@ -1,0 +1,216 @@
+"""What is not settled: pending, leased, awaited or parked behind a question to another registry.
+
+Every unsettled address of the space is in exactly one of these places, and in one registry's only (`Desk.places`
+lists them all):
+
+    pending    may be leased; `suspect` is pending whose block gossip may know although its result never arrived
+    leased     lent to one worker until its deadline
+    awaited    its worker says that it is done; the result should be on its way
+    parked     around an address that is asked about elsewhere first (its errand)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+
+from whoismesh.addresses import MAX_ADDRESS, Range
+from whoismesh.ledger.errands import Errand, Errands
+from whoismesh.ledger.pool import Pool
+from whoismesh.rangesets import RangeSet
+from whoismesh.registries import REGISTRIES
+
+#: A lease that is not renewed for this long returns what is unsettled. Ten heartbeats (RENEW_S).
+LEASE_TTL_S = 20.0
+#: How long the results of a returned lease may take to arrive before its gaps are suspect.
+AWAIT_S = 10.0
+#: Errands of one lease.
+ERRANDS_A_LEASE = 32
+#: Smallest piece cut from a pending range: a /24, a v6 /32 (coverage.EMPTY_BLOCK_LENGTH).
+SMALLEST_PIECE = {4: 1 << 8, 6: 1 << 96}
+#: Pending ranges gathered into one lease where each is smaller than what the worker can do.
+RANGES_A_LEASE = 256
+#: What an errand parks of pending space, prefix length: after a restart the gap around it may be a whole /8, and that
+#: must not wait for one answer.
+PARKED_LENGTH = {4: 16, 6: 32}
+
+
+@dataclass(slots=True)
+class Lease:
+    """Ranges lent to one worker. `errands` tells that they are single addresses first in line."""
+
+    number: int
+    origin: int
+    registry: str
+    ranges: RangeSet
+    deadline: float
+    errands: bool = False
+    verify: bool = False
+
+
+@dataclass(slots=True)
+class Awaited:
+    """A lease that is over, and how long its results are waited for."""
+
+    until: float
+    lease: Lease
+
+
+class Desk:
+    """The unsettled part of a space and who works on it."""
+
+    def __init__(self, unsettled: Callable[[Range], list[Range]]) -> None:
+        """`unsettled` tells what of a range lies in the space and is not settled (Coverage.unsettled)."""
+        self.pending = {registry: Pool() for registry in REGISTRIES}
+        self.suspect = {registry: Pool() for registry in REGISTRIES}
+        self.leases: dict[int, Lease] = {}
+        self.awaited: list[Awaited] = []
+        self.errands = Errands()
+        self._unsettled = unsettled
+
+    # -- settling and errands -----------------------------------------------------------------------------------
+
+    def settle(self, part: Range) -> None:
+        """Take a settled range out of pending and end its errands; what was parked behind them is pending again."""
+        for registry in REGISTRIES:
+            self.pending[registry].remove(part)
+            self.suspect[registry].remove(part)
+        for errand in self.errands.within(part):
+            self.errands.end(errand)
+            for place, parked in errand.parked:
+                self._put(parked, place)
+
+    def send_on_errand(self, errand: Errand, registry: str, gap: Range, home: str) -> None:
+        """Have one address asked at `registry` and park the gap around it, as far as it was pending or leased."""
+        self.errands.queue(errand, registry)
+        self.park(errand, gap, home)
+
+    def park(self, errand: Errand, gap: Range, home: str) -> None:
+        """Move what lies around an errand's address within `gap` from the place that holds it behind the errand."""
+        family, address = errand.asked.family, errand.asked.first
+        for ranges, place, within in self._places_of(home, errand.asked):
+            run = ranges.run_at(family, address)
+            part = run.overlap(gap) if run is not None else None
+            part = part.overlap(within) if part is not None else None
+            if part is not None:
+                ranges.remove(part)
+                errand.parked.append((place, part))
+                return
+
+    def _places_of(self, home: str, asked: Range) -> Iterator[tuple[RangeSet, RangeSet, Range]]:
+        """Yield (where a registry's addresses may be, where they go back to, what may be parked of them)."""
+        pending, suspect = self.pending[home], self.suspect[home]
+        everything = Range(asked.family, 0, MAX_ADDRESS[asked.family])
+        for lease in self._of(home, self.leases.values()):
+            yield lease.ranges, suspect if lease.verify else pending, everything
+        near = Range.of_prefix(asked.family, asked.first, PARKED_LENGTH[asked.family])
+        yield pending, pending, near
+        yield suspect, suspect, near
+        for lease in self._of(home, (awaited.lease for awaited in self.awaited)):
+            yield lease.ranges, suspect, everything
+
+    def _of(self, registry: str, leases: Iterable[Lease]) -> Iterator[Lease]:
+        return (lease for lease in leases if lease.registry == registry and not lease.errands)
+
+    def _put(self, ranges: Range, place: RangeSet) -> None:
+        for part in self._unsettled(ranges):
+            place.add(part)
+
+    # -- leases -------------------------------------------------------------------------------------------------
+
+    def due_errands(self, registry: str, now: float) -> list[Errand]:
+        """Return errands of a registry that nobody works on and whose time has come, first come first."""
+        return self.errands.due(registry, now, ERRANDS_A_LEASE)
+
+    def lend(self, lease: Lease, errands: Iterable[Errand] = ()) -> None:
+        """Note a new lease; its errands leave the line."""
+        self.leases[lease.number] = lease
+        for errand in errands:
+            self.errands.lend(errand, lease.number)
+
+    def waiting(self, registry: str, family: int) -> int:
+        """Count the addresses that may be leased."""
+        return self.pending[registry].size_of(family) + self.suspect[registry].size_of(family)
+
+    def take_pending(self, registry: str, most: dict[int, int]) -> tuple[RangeSet, bool] | None:
+        """Take about `most` addresses (by family) out of pending; return them and whether they are suspect.
+
+        From a range wider than that, an aligned piece near its middle: so leases of one time lie far apart, and their
+        edges are where networks tend to end.
+        """
+        for source, verify in ((self.pending[registry], False), (self.suspect[registry], True)):
+            if source:
+                taken = RangeSet()
+                left = dict(most)
+                with closing(source.widest()) as widest:
+                    for each in islice(widest, RANGES_A_LEASE):
+                        piece = _cut(each, left[each.family]) if not taken else each
+                        if taken and piece.size > left[each.family]:
+                            break
+                        taken.add(piece)
+                        left[each.family] -= piece.size
+                        if left[each.family] <= 0 or piece != each:
+                            break
+                for each in taken:
+                    source.remove(each)
+                return taken, verify
+        return None
+
+    def end_lease(self, lease: Lease, unasked: Iterable[Range], now: float) -> None:
+        """End a lease that its worker gave back: `unasked` may be leased at once, the rest is awaited."""
+        del self.leases[lease.number]
+        place = self.suspect if lease.verify else self.pending
+        for each in unasked:
+            for part in lease.ranges.present(each):
+                lease.ranges.remove(part)
+                self._put_back(lease, part, place[lease.registry])
+        if any(self._unsettled(each) for each in lease.ranges):
+            self.awaited.append(Awaited(now + AWAIT_S, lease))
+
+    def expire(self, now: float) -> list[Lease]:
+        """End leases that nobody renewed and waits that are over; what they hold is suspect. Return the leases."""
+        expired = [lease for lease in self.leases.values() if lease.deadline <= now]
+        over = [awaited.lease for awaited in self.awaited if awaited.until <= now]
+        if over:
+            self.awaited = [awaited for awaited in self.awaited if awaited.until > now]
+        for lease in expired:
+            del self.leases[lease.number]
+        for lease in expired + over:
+            for each in lease.ranges:
+                self._put_back(lease, each, self.suspect[lease.registry])
+        return expired
+
+    def _put_back(self, lease: Lease, ranges: Range, place: RangeSet) -> None:
+        if not lease.errands:
+            self._put(ranges, place)
+            return
+        for errand in self.errands.within(ranges):
+            if errand.lease == lease.number:
+                errand.suspect = place is self.suspect[lease.registry]
+                self.errands.queue(errand, errand.registry)
+
+    def places(self) -> Iterator[tuple[str, Range]]:
+        """Yield (place, range) for all that is unsettled, for audits; settled parts may still be in leases."""
+        for registry in REGISTRIES:
+            yield from ((f"pending {registry}", each) for each in self.pending[registry])
+            yield from ((f"suspect {registry}", each) for each in self.suspect[registry])
+        for lease in self.leases.values():
+            if not lease.errands:
+                yield from ((f"lease {lease.number}", each) for each in lease.ranges)
+        for awaited in self.awaited:
+            if not awaited.lease.errands:
+                yield from ((f"awaited {awaited.lease.number}", each) for each in awaited.lease.ranges)
+        for errand in self.errands:
+            yield from (("parked", each) for _, each in errand.parked)
+
+
+def _cut(wide: Range, most: int) -> Range:
+    """Return an aligned piece of at most `most` addresses near the middle of a range, or all of it."""
+    most = max(most, SMALLEST_PIECE[wide.family])
+    if wide.size <= most:
+        return wide
+    size = 1 << (most.bit_length() - 1)
+    first = (wide.first + wide.size // 2) & -size
+    return Range(wide.family, max(first, wide.first), min(first + size - 1, wide.last))

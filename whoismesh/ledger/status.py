@@ -1,0 +1,58 @@
+"""The state of a crawl for those who watch: plain values, made from the ledger on demand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from whoismesh.ledger.engine import Ledger
+from whoismesh.registries import REGISTRIES
+
+
+def status(ledger: Ledger, now: float) -> dict[str, Any]:
+    """Return the state: counts of addresses (v4 and v6 together), of networks, and a row a registry and a worker.
+
+    Rates are lookups or answers a second of late; `budget` is the rate in force, None for no limit.
+    """
+    coverage = ledger.coverage
+    fleet: Counter[str] = Counter()
+    for metrics in ledger.metrics.values():
+        fleet.update({name: int(count) for name, count in metrics.items()})
+    return {
+        "space": coverage.space.size,
+        "settled": coverage.settled.size,
+        "held": coverage.held.size,
+        "unallocated": coverage.unallocated.size,
+        "reserved": coverage.reserved.size,
+        "failed": coverage.failed.size,
+        "networks": sum(ledger.networks.values()),
+        "lookups": fleet["lookups"],
+        "hits": fleet["hits"],
+        "duplicates": ledger.counters["duplicates"],
+        "results": ledger.counters["results"],
+        "complete": coverage.complete,
+        "finished": ledger.finished is not None,
+        "by_registry": {
+            registry: {
+                "networks": ledger.networks[registry],
+                "pending": ledger.desk.pending[registry].size + ledger.desk.suspect[registry].size,
+                "errands": sum(errand.registry == registry for errand in ledger.desk.errands),
+                "rate": round(ledger.health[registry].pace(now), 2),
+                "budget": None if ledger.budgets[registry].unlimited else ledger.budgets[registry].rate,
+                "limited": ledger.budgets[registry].limited_count,
+                "trouble": ledger.health[registry].reason if ledger.health[registry].trouble_since is not None else "",
+            }
+            for registry in REGISTRIES
+        },
+        "workers": [
+            {
+                "origin": worker.origin,
+                "host": worker.host,
+                "leases": sum(lease.origin == worker.origin for lease in ledger.desk.leases.values()),
+                "lookups": int(ledger.metrics.get(worker.origin, {}).get("lookups", 0)),
+                "hits": int(ledger.metrics.get(worker.origin, {}).get("hits", 0)),
+                "unacknowledged": int(ledger.metrics.get(worker.origin, {}).get("unacknowledged", 0)),
+            }
+            for worker in list(ledger.workers.values())[:200]
+        ],
+    }

@@ -1,0 +1,144 @@
+"""The network record: one registration, a range of addresses and who holds it.
+
+It is what RDAP calls an "ip network" (RFC 9083 section 5.4), RPSL an inetnum or inet6num and ARIN a NetRange.
+`to_map` and `from_map` are the record of the dump, key for key (docs/architecture.md, "The dump").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from whoismesh.addresses import Range
+from whoismesh.errors import DumpError
+
+#: Texts of a record that goes into a message are cut to this, and so many statuses kept: together they stay far below
+#: messages.MAX_PAYLOAD_BYTES, whatever a registry says.
+MOST_CHARACTERS, MOST_STATUSES = 1_000, 20
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The organisation that holds a network: its handle in the registry and its name, each None if not known."""
+
+    handle: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One registration. A value that is not known is None; times are as the registry gives them, RFC 3339.
+
+    `range` is what the registry registered, which can reach beyond the space that was crawled. `asked` is the
+    address whose lookup found it, `fetched_at` when (seconds since 1970, UTC), `server` who answered,
+    `source` how: "rdap", "whois" or "bulk".
+    """
+
+    registry: str
+    range: Range
+    handle: str | None = None
+    name: str | None = None
+    type: str | None = None
+    status: tuple[str, ...] = ()
+    country: str | None = None
+    parent: str | None = None
+    holder: Holder = field(default_factory=Holder)
+    registered: str | None = None
+    changed: str | None = None
+    asn: int | None = None
+    asn_cidr: str | None = None
+    source: str = "rdap"
+    server: str | None = None
+    asked: str | None = None
+    fetched_at: float = 0.0
+
+    def shortened(self) -> Network:
+        """Return the record with every text of a sensible length: a registry may answer with anything.
+
+        The range and the registry stay as they are; the longest names known are under 200 characters.
+        """
+
+        def cut(text: str | None) -> str | None:
+            return text if text is None else text[:MOST_CHARACTERS]
+
+        return replace(
+            self,
+            handle=cut(self.handle),
+            name=cut(self.name),
+            type=cut(self.type),
+            status=tuple(text[:MOST_CHARACTERS] for text in self.status[:MOST_STATUSES]),
+            country=cut(self.country),
+            parent=cut(self.parent),
+            holder=Holder(cut(self.holder.handle), cut(self.holder.name)),
+            registered=cut(self.registered),
+            changed=cut(self.changed),
+        )
+
+    def to_map(self) -> dict[str, Any]:
+        """Return the record as the dump has it."""
+        return {
+            "kind": "network",
+            "registry": self.registry,
+            "first": self.range.first_bytes,
+            "last": self.range.last_bytes,
+            "cidrs": self.range.cidrs(),
+            "handle": self.handle,
+            "name": self.name,
+            "type": self.type,
+            "status": list(self.status),
+            "country": self.country,
+            "parent": self.parent,
+            "holder": {"handle": self.holder.handle, "name": self.holder.name},
+            "registered": self.registered,
+            "changed": self.changed,
+            "asn": self.asn,
+            "asn_cidr": self.asn_cidr,
+            "source": self.source,
+            "server": self.server,
+            "asked": self.asked,
+            "fetched_at": self.fetched_at,
+        }
+
+    @classmethod
+    def from_map(cls, record: Mapping[str, Any]) -> Network:
+        """Read a record of the dump. Raises DumpError if a needed field is missing or any is of the wrong kind."""
+        try:
+            holder = record.get("holder") or {}
+            return cls(
+                registry=_checked(record, "registry", str),
+                range=Range.from_bytes(_checked(record, "first", bytes), _checked(record, "last", bytes)),
+                handle=_checked(record, "handle", str, None),
+                name=_checked(record, "name", str, None),
+                type=_checked(record, "type", str, None),
+                status=_texts(record.get("status") or []),
+                country=_checked(record, "country", str, None),
+                parent=_checked(record, "parent", str, None),
+                holder=Holder(_checked(holder, "handle", str, None), _checked(holder, "name", str, None)),
+                registered=_checked(record, "registered", str, None),
+                changed=_checked(record, "changed", str, None),
+                asn=_checked(record, "asn", int, None),
+                asn_cidr=_checked(record, "asn_cidr", str, None),
+                source=_checked(record, "source", str, "rdap"),
+                server=_checked(record, "server", str, None),
+                asked=_checked(record, "asked", str, None),
+                fetched_at=float(_checked(record, "fetched_at", (float, int), 0.0)),
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise DumpError(f"a network record is not one: {error!r}") from error
+
+
+def _checked(record: Mapping[str, Any], key: str, kind: type | tuple[type, ...], default: Any = ...) -> Any:
+    """Return a value of that kind, or the default where there is none; without a default it must be there."""
+    value = record[key] if default is ... else record.get(key)
+    if value is None and default is not ...:
+        return default
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{key} is a {type(value).__name__}")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise TypeError("status is no list of texts")
+    return tuple(value)

@@ -1,0 +1,100 @@
+"""The command `whoismesh practice`: serves the practice registries and writes the config that points to them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+
+from whoismesh import process
+from whoismesh.addresses import parse_space
+from whoismesh.command import EXIT_CODES
+from whoismesh.errors import UnavailableError
+from whoismesh.practice.faults import Weather
+from whoismesh.practice.server import PracticeRegistries
+from whoismesh.practice.table import AllocationTable, packaged
+from whoismesh.registries import REGISTRIES
+
+EPILOG = """\
+example:
+  whoismesh practice --config-out practice.toml --latency 0.02 --faults 0.01 --seed 7 &
+  whoismesh crawl --config practice.toml --workers 4 --dump results.msgpack
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options of this command, a description and an example."""
+    parser.description = "Serve stand-ins for the five registries (RDAP and WHOIS) on 127.0.0.1 until stopped."
+    parser.epilog = f"{EPILOG}{EXIT_CODES}"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--table", type=Path, metavar="FILE", help="allocation table: CSV or delegated-extended, may be gzipped"
+    )
+    parser.add_argument("--config-out", type=Path, metavar="FILE", help="write the config for a crawl of these here")
+    parser.add_argument(
+        "--space", nargs="+", metavar="TEXT", help="space of that config: CIDRs and ranges (default: the whole table)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, metavar="N", help="first of ten consecutive ports (default: free)"
+    )
+    parser.add_argument(
+        "--rate-limit", type=float, metavar="N", help="lookups a second that one address may make at one registry"
+    )
+    parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="mean delay of an answer")
+    parser.add_argument("--faults", type=float, default=0.0, metavar="SHARE", help="part of the answers that go wrong")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides which ones, and how")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="append time,registry,protocol,address,kind a request")
+    process.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM, SIGINT or the end of the lifeline; returns 0. Raises subclasses of WhoismeshError."""
+    space = parse_space(args.space) if args.space else None
+    weather = Weather(args.latency, args.faults, args.seed)
+    table = AllocationTable.load(args.table or packaged())
+    practice = PracticeRegistries(
+        table,
+        rate_limit=args.rate_limit,
+        weather=weather,
+        first_port=args.port,
+        log=args.log,
+        keep_requests=False,
+    )
+
+    async def serve() -> None:
+        stopped = asyncio.Event()
+        process.on_signals(stopped.set, stopped.set)
+        process.on_parent_death(args.lifeline_fd, stopped.set)
+        async with practice:
+            where = "no config written"
+            if args.config_out is not None:
+                _write_whole(args.config_out, practice.config_text(space))
+                where = f"config in {args.config_out}"
+            registries = {row.registry for row in table.rows() if row.held} & set(REGISTRIES)
+            print(
+                f"practice registries ready: {table.network_count} networks of {len(registries)} registries; {where}",
+                flush=True,
+            )
+            process.tell_ready(args.ready_fd, "ready")
+            await stopped.wait()
+
+    asyncio.run(serve())
+    return 0
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader sees nothing or all of it."""
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink()
+            raise
+    except OSError as error:
+        raise UnavailableError(f"cannot write the config {path}: {error.strerror}") from error

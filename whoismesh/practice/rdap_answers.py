@@ -1,0 +1,399 @@
+"""RDAP answers in each registry's own manner: from a verdict to status, headers and body (RFC 9083; pure).
+
+Each registry's body has the members, conformance words, handles, time formats and entities that its service really
+gives (recorded answers of all five were the models), so that a client meets the same differences here as out there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from whoismesh.addresses import BITS, Range, format_address
+from whoismesh.practice import names
+from whoismesh.practice.names import WORDS
+from whoismesh.practice.table import Row
+from whoismesh.practice.verdicts import Kind, Verdict
+
+Json = dict[str, Any]
+
+#: RFC 9083 section 4: what an RDAP body is served as.
+CONTENT_TYPE = "application/rdap+json"
+
+CONFORMANCE = {
+    "arin": ["nro_rdap_profile_0", "rdap_level_0", "cidr0", "arin_originas0"],
+    "ripencc": ["cidr0", "rdap_level_0", "nro_rdap_profile_0", "redacted"],
+    "apnic": ["history_version_0", "nro_rdap_profile_0", "cidr0", "rdap_level_0"],
+    "lacnic": ["nro_rdap_profile_0", "rdap_level_0", "cidr0", "lacnic_level_0"],
+    "afrinic": ["nro_rdap_profile_0", "rdap_level_0", "cidr0"],
+}
+
+#: The notice each registry puts on every answer: title, first sentence, and the page it links to.
+TERMS = {
+    "arin": (
+        "Terms of Service",
+        "By using the ARIN RDAP/Whois service, you are agreeing to the RDAP/Whois Terms of Use",
+        "https://www.arin.net/resources/registry/whois/tou/",
+    ),
+    "ripencc": (
+        "Terms and Conditions",
+        "This is the RIPE Database query service. The objects are in RDAP format.",
+        "http://www.ripe.net/db/support/db-terms-conditions.pdf",
+    ),
+    "apnic": (
+        "Terms and Conditions",
+        "This is the APNIC WHOIS Database query service. The objects are in RDAP format.",
+        "http://www.apnic.net/db/dbcopyright.html",
+    ),
+    "lacnic": (
+        "Terms and Conditions",
+        "This is the LACNIC RDAP service. Objects are in RDAP format.",
+        "http://www.lacnic.net/web/lacnic/registration-data-access-protocol",
+    ),
+    "afrinic": (
+        "ABOUT",
+        "This is the AfriNIC RDAP server.",
+        "http://www.afrinic.net/en/library/membership-documents/197-database-afrinic-database-reference-manual-",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RdapAnswer:
+    """One answer. `body` is a JSON object, a text for what a registry answers with plain text, or None for nothing."""
+
+    status: int
+    body: Json | str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def content_type(self) -> str:
+        """What `body` is."""
+        return "text/plain; charset=utf-8" if isinstance(self.body, str) else CONTENT_TYPE
+
+
+def answer(registry: str, verdict: Verdict, text: str, urls: Mapping[str, str]) -> RdapAnswer:
+    """Return what a registry answers to `ip/{text}`, `urls` being the registries' base URLs, each with its slash."""
+    if verdict.kind is Kind.ELSEWHERE and verdict.owner is not None:
+        # RFC 7480 section 5.2: the query goes on unchanged at the other server.
+        return RdapAnswer(301, None, {"Location": f"{urls[verdict.owner]}ip/{text}"})
+    if verdict.kind is Kind.UNALLOCATED or verdict.row is None:
+        return not_found(registry)
+    value = f"{urls[registry]}ip/{text}"
+    return RdapAnswer(200, _BODIES[registry](verdict.row, verdict, urls[registry], value))
+
+
+def not_found(registry: str) -> RdapAnswer:
+    """Return the answer for space that nobody holds."""
+    if registry == "arin":
+        return _error(registry, 404, "Not Found", "The resource you are seeking is not here.")
+    if registry == "ripencc":
+        return _error(registry, 404, "404 Not Found", "Requested object not found")
+    if registry == "apnic":
+        return _error(registry, 404, "Not Found", "The server has not found anything matching the Request-URI.")
+    return _error(registry, 404, "Not Found", "The server did not find a matching resource.")
+
+
+def bad_request(registry: str) -> RdapAnswer:
+    """Return the answer to what is no address and no prefix."""
+    return _error(registry, 400, "Bad Request", "Request could not be understood, malformed syntax")
+
+
+def not_implemented(registry: str) -> RdapAnswer:
+    """Return the answer to lookups of other things than addresses."""
+    return _error(registry, 501, "Not Implemented", "Only IP networks are served here")
+
+
+def help_answer(registry: str) -> RdapAnswer:
+    """Return the answer to `help` (RFC 9082 section 3.1.6)."""
+    return RdapAnswer(200, {"rdapConformance": CONFORMANCE[registry], "notices": [_terms(registry, "")]})
+
+
+def server_error(registry: str) -> RdapAnswer:
+    """Return what a server says that failed."""
+    return _error(registry, 500, "Internal Server Error", "An internal error occurred")
+
+
+def limited(registry: str, client: str, retry_after_s: int) -> RdapAnswer:
+    """Return what a client hears that asks too fast (RFC 7480 section 5.5, RFC 6585 section 4)."""
+    headers = {"Retry-After": str(retry_after_s)}
+    if registry == "ripencc":  # its HTTP front answers before RDAP does, with plain text
+        text = f"Your host {client} has been blocked. Please contact support <ripe-dbm@ripe.net>\n"
+        return RdapAnswer(429, "%ERROR:201: access denied for " + client + "\n\n" + text, headers)
+    if registry == "lacnic":
+        error = _error(registry, 429, "Rate Limit Exceeded", "Query rate limit exceeded.", headers)
+        body: Json = dict(error.body) if isinstance(error.body, dict) else {}
+        notice = {"title": "Rate Limit Notice", "description": ["Rate Limit is maxed at 10 queries per 1 minutes."]}
+        return RdapAnswer(429, {**body, "notices": [notice, *body["notices"]]}, headers)
+    return _error(registry, 429, "Too Many Requests", "Query rate limit exceeded.", headers)
+
+
+def _error(
+    registry: str, code: int, title: str, description: str, headers: Mapping[str, str] | None = None
+) -> RdapAnswer:
+    """Return an error object (RFC 9083 section 6)."""
+    body = {
+        "rdapConformance": CONFORMANCE[registry],
+        "notices": [_terms(registry, "")],
+        "errorCode": code,
+        "title": title,
+        "description": [description],
+    }
+    return RdapAnswer(code, body, headers or {})
+
+
+def _arin(row: Row, verdict: Verdict, base: str, value: str) -> Json:
+    block = verdict.delegated or row.range
+    handle = names.arin_handle(row.range, 0 if verdict.kind is Kind.POOL else 1)
+    organisation = names.holder_handle(row)
+    contact = names.contact_handle(row)
+    first = format_address(row.range.family, row.range.first)
+    country = names.COUNTRY_NAMES.get(row.country, row.country)
+    events = _events(row, names.eastern_moment)
+    role = {
+        "handle": contact,
+        "vcardArray": _vcard(names.ROLE_NAME, "group", label=country, mail=names.ROLE_MAIL, org=row.name),
+        "roles": ["abuse", "administrative", "technical"],
+        "links": [_self_link(f"{base}entity/{contact}", value)],
+        "events": events,
+        "status": ["validated"],
+        "port43": "whois.arin.net",
+        "objectClassName": "entity",
+    }
+    body = _network("arin", row, value)
+    body.update(
+        handle=handle,
+        name=names.netname(row),
+        type=names.status_word(row, verdict.home).upper(),
+        parentHandle=names.arin_handle(block, 0),
+        events=events,
+        links=[
+            _self_link(f"{base}ip/{first}", value),
+            {
+                "value": value,
+                "rel": "alternate",
+                "type": "application/xml",
+                "href": f"https://whois.arin.net/rest/net/{handle}",
+            },
+        ],
+        entities=[
+            {
+                "handle": organisation,
+                "vcardArray": _vcard(row.name, "org", label=country),
+                "roles": ["registrant"],
+                "links": [_self_link(f"{base}entity/{organisation}", value)],
+                "events": events,
+                "entities": [role],
+                "port43": "whois.arin.net",
+                "objectClassName": "entity",
+            }
+        ],
+        arin_originas0_originautnums=[],
+    )
+    return body
+
+
+def _ripencc(row: Row, verdict: Verdict, base: str, value: str) -> Json:
+    status = names.status_word(row, verdict.home)
+    body = _network("ripencc", row, value)
+    body["notices"] = [
+        {"title": "Filtered", "description": ["This output has been filtered."]},
+        {"title": "Source", "description": ["Objects returned came from source", "RIPE"]},
+        *body["notices"],
+    ]
+    # A legacy resource hangs directly under the whole address space there.
+    legacy = status == "LEGACY" and row.range.family == 4
+    body.update(
+        handle=names.range_handle(row.range),
+        name=names.netname(row),
+        country=row.country or None,
+        type=status,
+        parentHandle="0.0.0.0 - 255.255.255.255" if legacy else names.range_handle(verdict.delegated or row.range),
+        events=_events(row, names.moment),
+        entities=[
+            _entity(names.holder_handle(row), ["registrant"], _vcard(row.name, "org"), base, value),
+            _entity(
+                names.contact_handle(row),
+                ["technical", "administrative"],
+                _vcard(names.ROLE_NAME, "group", label=row.country),
+                base,
+                value,
+            ),
+            {"handle": names.maintainer(row), "roles": ["registrant"], "objectClassName": "entity"},
+        ],
+        remarks=[{"description": [row.name]}],
+        links=[
+            _self_link(value, value),
+            {
+                "value": value,
+                "rel": "copyright",
+                "href": "http://www.ripe.net/data-tools/support/documentation/terms",
+            },
+        ],
+    )
+    return _without_none(body)
+
+
+def _apnic(row: Row, verdict: Verdict, base: str, value: str) -> Json:
+    body = _network("apnic", row, value)
+    body["notices"] = [
+        {"title": "Source", "description": ["Objects returned came from source", "APNIC"]},
+        *body["notices"],
+    ]
+    first = format_address(row.range.family, row.range.first)
+    body.update(
+        handle=names.range_handle(row.range),
+        name=names.netname(row),
+        country=row.country or None,
+        type=names.status_word(row, verdict.home),
+        parentHandle=names.range_handle(verdict.delegated or row.range),
+        events=_events(row, names.moment),
+        entities=[
+            _entity(
+                f"IRT-{names.contact_handle(row)}",
+                ["abuse"],
+                _vcard(f"IRT-{names.contact_handle(row)}", "group", label=row.country, mail=names.ROLE_MAIL),
+                base,
+                value,
+            ),
+            _entity(names.holder_handle(row), ["registrant"], _vcard(row.name, "org", label=row.country), base, value),
+            _entity(
+                names.contact_handle(row),
+                ["administrative", "technical"],
+                _vcard(names.ROLE_NAME, "group", label=row.country),
+                base,
+                value,
+            ),
+        ],
+        remarks=[{"title": "description", "description": [row.name]}],
+        links=[_self_link(f"{base}ip/{first}", value)],
+    )
+    return _without_none(body)
+
+
+def _lacnic(row: Row, verdict: Verdict, base: str, value: str) -> Json:
+    organisation = names.holder_handle(row)
+    contact = _entity(
+        names.contact_handle(row),
+        ["administrative", "technical", "abuse"],
+        _vcard(names.ROLE_NAME, "group", mail=names.ROLE_MAIL, org=row.name),
+        base,
+        value,
+    )
+    holder = _entity(organisation, ["registrant"], _vcard(row.name, "org"), base, value)
+    holder["events"] = _events(row, names.moment)
+    holder["entities"] = [{**contact, "roles": ["administrative", "registrant"]}]
+    body = _network("lacnic", row, value)
+    body.update(
+        handle=str(row.range),
+        name=row.name,
+        country=row.country or None,
+        type=names.status_word(row, verdict.home),
+        events=_events(row, names.moment),
+        entities=[contact, holder],
+        links=[
+            _self_link(f"{base}ip/{row.range}", value),
+            {"value": TERMS["lacnic"][2], "rel": "copyright", "href": TERMS["lacnic"][2]},
+        ],
+        lang="en",
+        lacnic_originAutnum=[],
+        lacnic_legalRepresentative=names.ROLE_NAME,
+    )
+    return _without_none(body)
+
+
+def _afrinic(row: Row, verdict: Verdict, base: str, value: str) -> Json:
+    body = _network("afrinic", row, value)
+    contact = _entity(
+        names.contact_handle(row),
+        ["technical", "administrative", "abuse"],
+        _vcard(names.ROLE_NAME, "group", mail=names.ROLE_MAIL),
+        base,
+        value,
+    )
+    holder = _entity(names.holder_handle(row), ["registrant"], _vcard(row.name, "org"), base, value)
+    for entity in (contact, holder):
+        entity.update(status=["active"], port43="whois.afrinic.net", lang="en")
+    body.update(
+        handle=names.range_handle(row.range),
+        name=names.netname(row),
+        country=row.country or None,
+        type=names.status_word(row, verdict.home),
+        parentHandle=names.range_handle(verdict.delegated or row.range),
+        events=_events(row, names.moment),
+        entities=[contact, holder],
+        remarks=[{"title": "Remark", "description": [row.name]}],
+        lang="en",
+    )
+    return _without_none(body)
+
+
+_BODIES = {"arin": _arin, "ripencc": _ripencc, "apnic": _apnic, "lacnic": _lacnic, "afrinic": _afrinic}
+
+
+def _network(registry: str, row: Row, value: str) -> Json:
+    """Return the members that an "ip network" has everywhere (RFC 9083 section 5.4, cidr0 of the NRO profile)."""
+    found = row.range
+    return {
+        "rdapConformance": CONFORMANCE[registry],
+        "notices": [_terms(registry, value)],
+        "objectClassName": "ip network",
+        "startAddress": format_address(found.family, found.first),
+        "endAddress": format_address(found.family, found.last),
+        "ipVersion": f"v{found.family}",
+        "status": ["active"],
+        "port43": WORDS[registry].whois,
+        "cidr0_cidrs": _cidr0(found),
+    }
+
+
+def _cidr0(found: Range) -> list[Json]:
+    key = f"v{found.family}prefix"
+    if found.is_cidr():
+        length = BITS[found.family] + 1 - found.size.bit_length()
+        return [{key: format_address(found.family, found.first), "length": length}]
+    return [{key: format_address(found.family, first), "length": length} for first, length in found.prefixes()]
+
+
+def _terms(registry: str, value: str) -> Json:
+    title, sentence, page = TERMS[registry]
+    link = {"rel": "terms-of-service", "type": "text/html", "href": page}
+    return {"title": title, "description": [sentence], "links": [{"value": value, **link} if value else link]}
+
+
+def _self_link(href: str, value: str) -> Json:
+    return {"value": value, "rel": "self", "type": CONTENT_TYPE, "href": href}
+
+
+def _events(row: Row, moment: Callable[[str], str]) -> list[Json]:
+    """Return the events of a row: the table knows one date, and of some rows none."""
+    if not row.date:
+        return []
+    return [{"eventAction": action, "eventDate": moment(row.date)} for action in ("registration", "last changed")]
+
+
+def _entity(handle: str, roles: list[str], vcard: list[Any], base: str, value: str) -> Json:
+    return {
+        "handle": handle,
+        "vcardArray": vcard,
+        "roles": roles,
+        "links": [_self_link(f"{base}entity/{handle}", value)],
+        "objectClassName": "entity",
+    }
+
+
+def _vcard(name: str, kind: str, label: str = "", mail: str = "", org: str = "") -> list[Any]:
+    """Return a jCard (RFC 7095): a name, what it is, an address label, a mail address, an organisation."""
+    properties: list[list[Any]] = [["version", {}, "text", "4.0"], ["fn", {}, "text", name], ["kind", {}, "text", kind]]
+    if label:
+        properties.append(["adr", {"label": label}, "text", ["", "", "", "", "", "", ""]])
+    if mail:
+        properties.append(["email", {}, "text", mail])
+    if org:
+        properties.append(["org", {}, "text", org])
+    return ["vcard", properties]
+
+
+def _without_none(body: Json) -> Json:
+    return {key: value for key, value in body.items() if value is not None}

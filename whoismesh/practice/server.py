@@ -1,0 +1,252 @@
+"""The practice registries as servers on loopback: five RDAP ports and five WHOIS ports in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from whoismesh.addresses import Range
+from whoismesh.errors import AddressError, UnavailableError, UsageError
+from whoismesh.practice import rdap_answers, whois_answers, whois_queries
+from whoismesh.practice.faults import Decision, Fault, RateLimit, Weather
+from whoismesh.practice.journal import Journal, Request
+from whoismesh.practice.rdap_answers import RdapAnswer
+from whoismesh.practice.table import AllocationTable
+from whoismesh.practice.verdicts import Kind, judge
+from whoismesh.practice.wire import Delivery, RdapConnection, RdapReply, WhoisConnection, _Connection
+from whoismesh.registries import REGISTRIES
+
+#: Practice registries never listen to anybody else.
+HOST = "127.0.0.1"
+
+#: Where each registry's RDAP service has its root (IANA's RDAP bootstrap files, RFC 9224).
+BASE_PATHS = {"arin": "/registry/", "ripencc": "/", "apnic": "/", "lacnic": "/rdap/", "afrinic": "/rdap/"}
+
+#: A silence longer than a crawler should put up with.
+SLOW_S = 30.0
+
+#: Connections at once in the config written: no registry's number, but enough to keep one event loop busy.
+CONNECTIONS = 16
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+class PracticeRegistries:
+    """Serves the five registries from one table while the context is open.
+
+    `rate_limit` is in lookups a second for one client at one registry, `first_port` 0 takes free ports and any other
+    number ten consecutive ones (arin rdap, arin whois, ripencc rdap and so on), `log` appends a line a request and
+    `on_request` hears of it.
+
+    ::
+
+        async with PracticeRegistries(AllocationTable.load(packaged())) as practice:
+            practice.rdap_url("arin")       # 'http://127.0.0.1:40123/registry/'
+            practice.whois_address("arin")  # '127.0.0.1:40124'
+    """
+
+    def __init__(
+        self,
+        table: AllocationTable,
+        *,
+        rate_limit: float | None = None,
+        weather: Weather | None = None,
+        first_port: int = 0,
+        log: Path | None = None,
+        keep_requests: bool = True,
+        slow_s: float = SLOW_S,
+        clock: Callable[[], float] = time.monotonic,
+        on_request: Callable[[Request], None] | None = None,
+    ) -> None:
+        """Set up without opening anything. Raises UsageError for impossible limits and ports."""
+        if first_port and not 0 < first_port <= 65536 - 2 * len(REGISTRIES):
+            raise UsageError(f"port {first_port} is impossible; expected 1 to {65536 - 2 * len(REGISTRIES)}, or 0")
+        self._table = table
+        self._limit = RateLimit(rate_limit)
+        self._weather = weather or Weather()
+        self._first_port = first_port
+        self._log = log
+        self._keep_requests = keep_requests
+        self._slow_s = slow_s
+        self._clock = clock
+        self._on_request = on_request
+        self._journal = Journal()
+        self._times_asked: Counter[tuple[str, str, str]] = Counter()
+        self._ports: dict[tuple[str, str], int] = {}
+        self._urls: dict[str, str] = {}
+        self._servers: list[asyncio.Server] = []
+        self._connections: set[_Connection] = set()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Open the log and bind all ports. Raises UnavailableError if one of them cannot be had."""
+        self._journal = Journal(self._log, self._keep_requests, self._on_request)
+        loop = asyncio.get_running_loop()
+        try:
+            for number, (registry, protocol) in enumerate((r, p) for r in REGISTRIES for p in ("rdap", "whois")):
+                port = self._first_port + number if self._first_port else 0
+                make = partial(self._connection, registry, protocol)
+                server = await loop.create_server(make, HOST, port, backlog=1024)
+                self._servers.append(server)
+                self._ports[registry, protocol] = int(server.sockets[0].getsockname()[1])
+        except OSError as error:
+            await self.stop()
+            if error.errno == errno.EADDRINUSE:
+                raise UnavailableError(f"port {port} of {HOST} is in use; name another --port, or none") from error
+            raise UnavailableError(f"cannot listen on port {port} of {HOST}: {error.strerror or error}") from error
+        self._urls = {registry: self.rdap_url(registry) for registry in REGISTRIES}
+
+    async def stop(self) -> None:
+        """Close ports, connections and log."""
+        for server in self._servers:
+            server.close()
+        for connection in list(self._connections):
+            connection.abort()
+        for server in self._servers:
+            with contextlib.suppress(Exception):
+                await server.wait_closed()
+        self._servers.clear()
+        self._journal.close()
+
+    def rdap_url(self, registry: str) -> str:
+        """Return a registry's base URL, with its slash; `ip/{address}` is appended (RFC 9082 section 3.1.1)."""
+        return f"http://{HOST}:{self._ports[registry, 'rdap']}{BASE_PATHS[registry]}"
+
+    def whois_address(self, registry: str) -> str:
+        """Return `host:port` of a registry's WHOIS."""
+        return f"{HOST}:{self._ports[registry, 'whois']}"
+
+    @property
+    def requests(self) -> list[Request]:
+        """All requests so far, in the order of their coming (none with `keep_requests=False`)."""
+        return self._journal.requests
+
+    @property
+    def counts(self) -> Counter[tuple[str, str, str]]:
+        """How many requests there were by (registry, protocol, kind)."""
+        return self._journal.counts
+
+    def config_text(self, space: Iterable[Range] | None = None) -> str:
+        """Return a config (TOML) that points a crawl here; `space` is all the table speaks about by default."""
+        found = self._table.space() if space is None else list(space)
+        lines = [
+            "# Written by `whoismesh practice`: registries on this machine that answer from an allocation table.",
+            "[crawl]",
+            f"space = {json.dumps([str(each) for each in found])}",
+            'contact = "practice@example.org"',
+        ]
+        for registry in REGISTRIES:
+            lines += [
+                "",
+                f"[registries.{registry}]",
+                f'rdap = "{self.rdap_url(registry)}"',
+                f'whois = "{self.whois_address(registry)}"',
+                'protocols = ["rdap", "whois"]',
+                "# Nobody has to be spared on loopback. Real registries get the careful defaults instead.",
+                "rate = inf",
+                "host_rate = inf",
+                f"connections = {CONNECTIONS}",
+            ]
+        return "\n".join(lines) + "\n"
+
+    def _connection(self, registry: str, protocol: str) -> asyncio.Protocol:
+        if protocol == "rdap":
+            return RdapConnection(partial(self._rdap, registry), self._connections, self._slow_s)
+        return WhoisConnection(partial(self._whois, registry), self._connections, self._slow_s)
+
+    def _decide(self, registry: str, protocol: str, question: str) -> Decision:
+        if self._weather.calm:
+            return self._weather.decide(registry, protocol, question, 0)
+        key = (registry, protocol, question)
+        nth = self._times_asked[key]
+        self._times_asked[key] = nth + 1
+        return self._weather.decide(registry, protocol, question, nth)
+
+    def _note(self, now: float, registry: str, protocol: str, question: str, kind: Kind, decision: Decision) -> None:
+        what = kind.value if decision.fault is None else f"fault:{decision.fault.value}"
+        self._journal.add(now, registry, protocol, question, what)
+
+    def _rdap(self, registry: str, client: str, path: str) -> RdapReply:
+        now = self._clock()
+        base = BASE_PATHS[registry]
+        kind_of_object, _, text = path.removeprefix(base).partition("/") if path.startswith(base) else ("", "", path)
+        wait = self._limit.ask(registry, client, now)
+        if wait > 0:
+            self._note(now, registry, "rdap", text, Kind.LIMITED, Decision())
+            return _reply(rdap_answers.limited(registry, client, max(1, math.ceil(wait))))
+        decision = self._decide(registry, "rdap", text)
+        kind = Kind.BAD
+        if kind_of_object == "help":
+            answer = rdap_answers.help_answer(registry)
+        elif kind_of_object != "ip":
+            answer = rdap_answers.not_implemented(registry) if kind_of_object else rdap_answers.bad_request(registry)
+        else:
+            try:
+                asked = Range.parse(text) if "-" not in text else None
+            except AddressError:
+                asked = None
+            if asked is None:
+                answer = rdap_answers.bad_request(registry)
+            else:
+                verdict = judge(self._table, registry, asked)
+                kind = verdict.kind
+                answer = rdap_answers.answer(registry, verdict, text, self._urls)
+        self._note(now, registry, "rdap", text, kind, decision)
+        if decision.fault is Fault.ERROR:
+            answer = rdap_answers.server_error(registry)
+        elif decision.fault is Fault.GARBAGE:
+            return RdapReply(200, "Content-Type: application/rdap+json\r\n", decision.noise * 8, decision)
+        return _reply(answer, decision)
+
+    def _whois(self, registry: str, client: str, line: bytes) -> Delivery:
+        now = self._clock()
+        query = whois_queries.read(registry, line.decode("latin-1"))
+        question = query.text
+        wait = self._limit.ask(registry, client, now)
+        if wait > 0:
+            self._note(now, registry, "whois", question, Kind.LIMITED, Decision())
+            return Delivery(whois_answers.limited(registry, client).encode("ascii", "replace"))
+        decision = self._decide(registry, "whois", question)
+        kind = Kind.BAD
+        if query.asked is None:
+            text = whois_answers.bad_query(registry, query)
+        else:
+            verdict = judge(self._table, registry, query.asked)
+            kind = verdict.kind
+            text = whois_answers.answer(registry, verdict, query)
+        self._note(now, registry, "whois", question, kind, decision)
+        if decision.fault is Fault.ERROR:
+            text = whois_answers.server_error(registry)
+        elif decision.fault is Fault.GARBAGE:
+            return Delivery(decision.noise * 8, decision)
+        return Delivery(text.encode(whois_answers.charset(registry, query), "replace"), decision)
+
+
+def _reply(answer: RdapAnswer, decision: Decision | None = None) -> RdapReply:
+    body = answer.body
+    if isinstance(body, str):
+        payload = body.encode("utf-8")
+    else:
+        payload = b"" if body is None else _ENCODER.encode(body).encode("utf-8")
+    headers = f"Content-Type: {answer.content_type}\r\n" if payload else ""
+    headers += "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
+    return RdapReply(answer.status, headers, payload, decision or Decision())

@@ -1,0 +1,341 @@
+"""The allocation table that the practice registries answer from: who holds which range.
+
+Two kinds of file are read, told apart by their content, plain or gzipped:
+
+* CSV with the columns `start,end,level,registry,country,asn,name,status,date,holder`: first and last address as
+  decimal integers, level 1 for what a registry registered, level 2 (status `routed`) for what is announced inside it;
+* a registry's statistics file, `delegated-<registry>-extended` or the older one without the opaque id
+  (https://www.apnic.net/about-apnic/corporate-documents/documents/resource-guidelines/rir-statistics-exchange-format/).
+
+Only level 1 is served. Level 2 lends names: delegation files hold none, routing data does.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from whoismesh import iana
+from whoismesh.addresses import BITS, MAX_ADDRESS, Range, parse_address
+from whoismesh.errors import AddressError, ConfigError
+from whoismesh.rangesets import RangeSet
+from whoismesh.registries import REGISTRIES
+
+CSV_COLUMNS = ("start", "end", "level", "registry", "country", "asn", "name", "status", "date", "holder")
+
+#: Status words of the statistics exchange format. The first two say that somebody holds the block.
+HELD = ("allocated", "assigned")
+STATUSES = frozenset((*HELD, "available", "reserved"))
+
+#: Registries a row may name; "iana" marks space that no registry lists.
+SOURCES = frozenset((*REGISTRIES, "iana"))
+
+#: So many problems are reported of one file before reading stops.
+MAX_PROBLEMS = 10
+
+_DATE = re.compile(r"\d{8}\Z")
+_COUNTRY = re.compile(r"[A-Z]{2}\Z")
+
+
+class Row(NamedTuple):
+    """One registration or gap. `date` is YYYYMMDD or "", `holder` the registry's opaque id or "", `name` never ""."""
+
+    range: Range
+    registry: str
+    country: str
+    status: str
+    date: str
+    holder: str
+    name: str
+
+    @property
+    def held(self) -> bool:
+        """Tell whether somebody holds it: it is allocated or assigned by one of the five registries."""
+        return self.status in HELD and self.registry != "iana"
+
+
+class AllocationTable:
+    """Rows of level 1 of both families, which never overlap; made by `load`, or of rows already at hand.
+
+    >>> row = Row(Range.parse("193.0.0.0/21"), "ripencc", "NL", "assigned", "19930901", "", "RIPE NCC")
+    >>> AllocationTable([row]).find(4, 3238002700).name
+    'RIPE NCC'
+    """
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        """Sort the rows. Raises ConfigError if two of them overlap."""
+        ordered = sorted(rows)
+        self._rows: dict[int, list[Row]] = {4: [], 6: []}
+        for row in ordered:
+            before = self._rows[row.range.family]
+            if before and before[-1].range.last >= row.range.first:
+                raise ConfigError(f"rows overlap: {before[-1].range} and {row.range}; name each address once")
+            before.append(row)
+        self._firsts = {family: [row.range.first for row in rows] for family, rows in self._rows.items()}
+        self._foreign: dict[tuple[str, int], tuple[list[int], list[Range]]] = {}
+
+    @classmethod
+    def load(cls, path: str | Path) -> AllocationTable:
+        """Read a CSV table or a delegated file. Raises ConfigError naming the file, and the line where one is wrong."""
+        path = Path(path)
+        try:
+            data = path.read_bytes()
+            if data[:2] == b"\x1f\x8b":  # RFC 1952 section 2.3.1: what every gzip member begins with
+                data = gzip.decompress(data)
+            text = data.decode("utf-8")
+        except (OSError, EOFError, zlib.error) as error:
+            raise ConfigError(f"{path}: cannot read the allocation table: {error}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: the allocation table is not UTF-8 text: {error}") from error
+        head = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
+        problems = _Problems(path)
+        if head.startswith("start,end"):
+            rows = _read_csv(text, problems)
+        elif head.count("|") >= 5:
+            rows = _read_delegated(text, problems)
+        else:
+            raise ConfigError(
+                f"{path}: neither a CSV table (first line {','.join(CSV_COLUMNS)}) nor a delegated statistics file"
+            )
+        problems.raise_any()
+        if not rows:
+            raise ConfigError(f"{path}: the allocation table has no rows")
+        try:
+            return cls(rows)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+
+    def find(self, family: int, address: int, level: int = 1) -> Row | None:
+        """Return the row that holds an address, or None. Only level 1 is kept; any other finds nothing."""
+        if level != 1:
+            return None
+        index = bisect_right(self._firsts[family], address) - 1
+        if index < 0:
+            return None
+        row = self._rows[family][index]
+        return row if address <= row.range.last else None
+
+    def rows(self, space: Range | None = None) -> Iterator[Row]:
+        """Yield all rows in order, or those that have an address in common with `space`."""
+        for family in (4, 6) if space is None else (space.family,):
+            rows = self._rows[family]
+            if space is None:
+                yield from rows
+                continue
+            index = max(0, bisect_right(self._firsts[family], space.first) - 1)
+            while index < len(rows) and rows[index].range.first <= space.last:
+                if rows[index].range.last >= space.first:
+                    yield rows[index]
+                index += 1
+
+    def space(self) -> list[Range]:
+        """Return the merged ranges that the table speaks about, in order."""
+        return list(RangeSet(row.range for row in self.rows()))
+
+    @cached_property
+    def network_count(self) -> int:
+        """Count of the rows that somebody holds."""
+        return sum(row.held for row in self.rows())
+
+    def run_of(self, row: Row, within: Range) -> Range:
+        """Return the run of rows of one registry, one after another without a gap, around a row and inside `within`."""
+        rows = self._rows[row.range.family]
+        low = high = bisect_left(self._firsts[row.range.family], row.range.first)
+        while low > 0 and _continues(rows[low - 1], rows[low]) and within.contains(rows[low - 1].range):
+            low -= 1
+        while high + 1 < len(rows) and _continues(rows[high], rows[high + 1]) and within.contains(rows[high + 1].range):
+            high += 1
+        return Range(row.range.family, rows[low].range.first, rows[high].range.last)
+
+    def foreign_run(self, registry: str, family: int, address: int) -> Range:
+        """Return the widest range around an address in which nothing belongs to `registry`.
+
+        The caller has made sure that the address itself does not.
+        """
+        key = (registry, family)
+        if key not in self._foreign:
+            own = RangeSet(block for block, home in iana.delegations() if home == registry and block.family == family)
+            for row in self._rows[family]:
+                if row.registry == registry:
+                    own.add(row.range)
+                elif row.registry != "iana":
+                    own.remove(row.range)
+            foreign = own.missing(Range(family, 0, MAX_ADDRESS[family]))
+            self._foreign[key] = ([each.first for each in foreign], foreign)
+        firsts, foreign = self._foreign[key]
+        found = foreign[bisect_right(firsts, address) - 1]
+        return found if found.holds(family, address) else Range(family, address, address)
+
+
+def packaged() -> Path:
+    """Return the path of the table that comes with whoismesh; see `cut` for what it is made of."""
+    return Path(__file__).with_name("allocations.csv.gz")
+
+
+def neutral_name(holder: str, found: Range) -> str:
+    """Return what a holder is called whose name no source tells."""
+    return f"Holder {holder}" if holder else f"Holder of {found}"
+
+
+def _continues(left: Row, right: Row) -> bool:
+    return left.held and right.held and left.registry == right.registry and left.range.last + 1 == right.range.first
+
+
+class _Problems:
+    """What is wrong with a file, line by line; raised all at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.found: list[str] = []
+
+    def add(self, line: int, what: str) -> None:
+        self.found.append(f"{self.path}:{line}: {what}")
+        if len(self.found) >= MAX_PROBLEMS:
+            self.raise_any()
+
+    def raise_any(self) -> None:
+        if self.found:
+            raise ConfigError(*self.found)
+
+
+def _read_csv(text: str, problems: _Problems) -> list[Row]:
+    reader = csv.reader(io.StringIO(text, newline=""))
+    rows: list[Row] = []
+    words: dict[str, str] = {}
+    keep = words.setdefault  # one string object for each distinct word: 500,000 rows have few
+    #: The largest level-2 row inside the level-1 row that is last in `rows`.
+    widest = 0
+    header: list[str] | None = None
+    try:
+        for fields in reader:
+            if not fields or fields[0].startswith("#"):
+                continue
+            if header is None:
+                header = fields
+                if tuple(header) != CSV_COLUMNS:
+                    problems.add(reader.line_num, f"expected the columns {','.join(CSV_COLUMNS)}")
+                    break
+                continue
+            if len(fields) != len(CSV_COLUMNS):
+                problems.add(reader.line_num, f"expected {len(CSV_COLUMNS)} fields, found {len(fields)}")
+                continue
+            start, end, level, registry, country, _, name, status, date, holder = map(str.strip, fields)
+            try:
+                first, last = int(start), int(end)
+            except ValueError:
+                problems.add(reader.line_num, f"start and end must be decimal integers, not {start!r} and {end!r}")
+                continue
+            if not 0 <= first <= last <= MAX_ADDRESS[6] or (first <= MAX_ADDRESS[4] < last):
+                problems.add(reader.line_num, f"{first}-{last} is no range of one address family")
+                continue
+            if level == "2":
+                if not rows or not rows[-1].range.contains(Range(rows[-1].range.family, first, last)):
+                    problems.add(reader.line_num, "a level-2 row must follow the level-1 row that it lies in")
+                elif name and last - first + 1 > widest >= 0:
+                    widest = last - first + 1
+                    rows[-1] = rows[-1]._replace(name=keep(name, name))
+                continue
+            wrong = _wrong_words(registry, country, status, date)
+            if level != "1" or wrong:
+                problems.add(reader.line_num, wrong or f"level must be 1 or 2, not {level!r}")
+                continue
+            found = Range(4 if last <= MAX_ADDRESS[4] else 6, first, last)
+            # A name of its own settles it: -1 keeps level-2 rows from replacing it.
+            widest = -1 if name else 0
+            rows.append(
+                Row(
+                    found,
+                    keep(registry, registry),
+                    keep(country, country),
+                    keep(status, status),
+                    keep(date, date),
+                    keep(holder, holder),
+                    keep(name, name) if name else neutral_name(holder, found),
+                )
+            )
+    except csv.Error as error:
+        problems.add(reader.line_num, f"not CSV: {error}")
+    return rows
+
+
+def _read_delegated(text: str, problems: _Problems) -> list[Row]:
+    rows: list[Row] = []
+    words: dict[str, str] = {}
+    keep = words.setdefault
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        fields = line.split("|")
+        # The version line begins with a number, summary lines end with a word; neither is a record.
+        if fields[0][:1].isdigit() or fields[-1] == "summary":
+            continue
+        if len(fields) < 7:
+            problems.add(number, f"expected 7 or more fields between bars, found {len(fields)}")
+            continue
+        registry, country, kind, start, value, date, status = fields[:7]
+        holder = fields[7] if len(fields) > 7 else ""
+        if kind == "asn":
+            continue
+        if kind not in ("ipv4", "ipv6"):
+            problems.add(number, f"the type must be ipv4, ipv6 or asn, not {kind!r}")
+            continue
+        country = "" if country == "ZZ" else country  # the NRO's way to write "no country"
+        date = "" if date == "00000000" else date  # older files have it where no date is known
+        wrong = _wrong_words(registry, country, status, date)
+        if wrong:
+            problems.add(number, wrong)
+            continue
+        try:
+            found = _delegated_range(kind, start, value)
+        except AddressError as error:
+            problems.add(number, str(error))
+            continue
+        rows.append(
+            Row(
+                found,
+                keep(registry, registry),
+                keep(country, country),
+                keep(status, status),
+                keep(date, date),
+                keep(holder, holder),
+                neutral_name(holder, found),
+            )
+        )
+    return rows
+
+
+def _delegated_range(kind: str, start: str, value: str) -> Range:
+    """Return the range of a record: a count of addresses follows an IPv4 start, a prefix length an IPv6 one."""
+    family, first = parse_address(start)
+    if kind != f"ipv{family}":
+        raise AddressError(f"{start} is no {kind} address")
+    number = int(value) if value.isascii() and value.isdigit() else 0
+    if family == 4:
+        if not 0 < number <= MAX_ADDRESS[4] - first + 1:
+            raise AddressError(f"{value!r} is no count of addresses from {start} on")
+        return Range(4, first, first + number - 1)
+    if not 0 < number <= BITS[6] or Range.of_prefix(6, first, number).first != first:
+        raise AddressError(f"{start}/{value} is no IPv6 prefix")
+    return Range.of_prefix(6, first, number)
+
+
+def _wrong_words(registry: str, country: str, status: str, date: str) -> str:
+    """Return what is wrong with the words of a row, or ""."""
+    if registry not in SOURCES:
+        return f"unknown registry {registry!r}; expected {', '.join(REGISTRIES)} or iana"
+    if status not in STATUSES:
+        return f"unknown status {status!r}; expected {', '.join(sorted(STATUSES))}"
+    if country and not _COUNTRY.match(country):
+        return f"{country!r} is no country code of two capital letters"
+    if date and not _DATE.match(date):
+        return f"{date!r} is no date; expected YYYYMMDD"
+    return ""

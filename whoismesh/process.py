@@ -1,0 +1,67 @@
+"""What every daemon does as a process: say when it is ready, notice that its parent died, stop on signals."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+
+from whoismesh.errors import UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the two options by which a parent process watches a child."""
+    group = parser.add_argument_group("for a parent process")
+    group.add_argument(
+        "--ready-fd", type=int, metavar="N", help="write a line to this descriptor when ready, and close it"
+    )
+    group.add_argument("--lifeline-fd", type=int, metavar="N", help="stop at once when this descriptor reaches its end")
+
+
+def tell_ready(descriptor: int | None, line: str) -> None:
+    """Write the line to the descriptor, if there is one, and close it. Raises UsageError if it cannot be written."""
+    if descriptor is None:
+        return
+    try:
+        # A parent that is gone needs no answer: whether to go on without it, the lifeline tells.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(descriptor, f"{line}\n".encode())
+        os.close(descriptor)
+    except OSError as error:
+        raise UsageError(f"--ready-fd {descriptor} cannot be written: {error.strerror}") from None
+
+
+def on_signals(drain: Callable[[], None], quit_now: Callable[[], None]) -> None:
+    """Call `drain` at the first SIGTERM or SIGINT and `quit_now` at the second. Needs the running loop."""
+    loop = asyncio.get_running_loop()
+    seen = []
+
+    def caught() -> None:
+        seen.append(True)
+        (drain if len(seen) == 1 else quit_now)()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, caught)
+
+
+def on_parent_death(descriptor: int | None, quit_now: Callable[[], None]) -> None:
+    """Call `quit_now` when the other end of the descriptor is closed, as the kernel does for a dead process.
+
+    Raises UsageError if it is no open pipe or socket.
+    """
+    if descriptor is None:
+        return
+    loop = asyncio.get_running_loop()
+
+    def readable() -> None:
+        if not os.read(descriptor, 1024):
+            loop.remove_reader(descriptor)
+            quit_now()
+
+    try:
+        loop.add_reader(descriptor, readable)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--lifeline-fd {descriptor} is no open pipe or socket: {error}") from None

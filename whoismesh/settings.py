@@ -1,0 +1,296 @@
+"""Settings: a TOML file, `WHOISMESH_*` variables over it, flags over both; frozen once read.
+
+Every problem is reported at once, each with where the value came from. README.md documents the keys under "Settings".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from whoismesh.addresses import Range, parse_space
+from whoismesh.errors import ConfigError
+from whoismesh.registries import DEFAULTS, PROTOCOLS, REGISTRIES
+
+ENVIRONMENT_PREFIX = "WHOISMESH_"
+#: A contact goes into the User-Agent of every request.
+MOST_CONTACT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """How one registry is asked. Rates are lookups a second, for the whole fleet and for one host; inf is no limit."""
+
+    rdap: str
+    whois: str
+    protocols: tuple[str, ...] = PROTOCOLS
+    rate: float = 1.0
+    host_rate: float = 1.0
+    connections: int = 2
+    timeout_s: float = 30.0
+
+    @property
+    def whois_address(self) -> tuple[str, int]:
+        """Host and port of the WHOIS server."""
+        host, _, port = self.whois.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a crawl. `space` is empty where only a worker's part is needed."""
+
+    space: tuple[Range, ...] = ()
+    contact: str = ""
+    lease_s: float = 60.0
+    attempts: int = 3
+    give_up_s: float = 20.0
+    registries: Mapping[str, RegistrySettings] = field(default_factory=dict)
+
+    @property
+    def asks_the_real_registries(self) -> bool:
+        """Tell whether any server is not on this machine's loopback."""
+        servers = [(each.rdap, each.whois_address[0]) for each in self.registries.values()]
+        return not all(_is_loopback(urlsplit(rdap).hostname or "") and _is_loopback(host) for rdap, host in servers)
+
+    @property
+    def bases(self) -> dict[str, str]:
+        """Which registry a server belongs to, as `answers.understand` takes it."""
+        found = {}
+        for registry, each in self.registries.items():
+            found[each.rdap] = registry
+            found[each.whois] = registry
+        return found
+
+
+def load(
+    path: Path | None,
+    environment: Mapping[str, str],
+    flags: Mapping[str, Any] | None = None,
+    *,
+    needs_space: bool = True,
+) -> Settings:
+    """Read the settings. `flags` has `space` (list of texts) and `contact` where they were given.
+
+    Raises ConfigError with every problem found.
+    """
+    reader = _Reader()
+    table = reader.file(path)
+    reader.environment(table, environment)
+    for name, value in (flags or {}).items():
+        if value:
+            reader.lay_over(table, ("crawl", name), value, "command line")
+    settings = reader.settings(table, needs_space=needs_space)
+    if settings.asks_the_real_registries and not settings.contact and not reader.problems:
+        reader.problems.append(
+            "crawl.contact is missing: the real registries are asked only with an address at which they can reach you; "
+            'give --contact noc@example.org or contact = "noc@example.org"'
+        )
+    if reader.problems:
+        raise ConfigError(*reader.problems)
+    return settings
+
+
+class _Reader:
+    """Collects problems while it reads, and remembers which value came from where."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self._file = "settings"
+        self._sources: dict[str, str] = {}
+
+    def file(self, path: Path | None) -> dict[str, Any]:
+        if path is None:
+            return {}
+        self._file = str(path)
+        try:
+            return tomllib.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: is not TOML: {error}") from None
+
+    def environment(self, table: dict[str, Any], environment: Mapping[str, str]) -> None:
+        """Lay `WHOISMESH_CRAWL_CONTACT`, `WHOISMESH_REGISTRIES_ARIN_RATE` and so on over the table."""
+        for name, text in sorted(environment.items()):
+            if not name.startswith(ENVIRONMENT_PREFIX):
+                continue
+            keys = _VARIABLES.get(name)
+            if keys is None:
+                self.problems.append(f"{name}: no such setting; see README.md, Settings")
+            else:
+                self.lay_over(table, keys, _from_text(text, list_wanted=keys[-1] in ("space", "protocols")), name)
+
+    def lay_over(self, table: dict[str, Any], keys: tuple[str, ...], value: Any, source: str) -> None:
+        """Put a value into the table, unless the file has something else than sections there (reported later)."""
+        section: Any = table
+        for key in keys[:-1]:
+            section = section.setdefault(key, {})
+            if not isinstance(section, dict):
+                return
+        section[keys[-1]] = value
+        self._sources[".".join(keys)] = source
+
+    def settings(self, table: Mapping[str, Any], *, needs_space: bool) -> Settings:
+        for key in table:
+            if key not in ("crawl", "registries"):
+                self._problem(key, "no such section; expected [crawl] or [registries.NAME]")
+        crawl = self._section(table, "crawl", _CRAWL)
+        space: tuple[Range, ...] = ()
+        if needs_space and isinstance(table.get("crawl", {}), dict):
+            texts = crawl.get("space", [])
+            if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
+                try:
+                    space = parse_space(texts)
+                except ConfigError as error:
+                    self.problems += [f"{self._source('crawl.space')}: {problem}" for problem in error.problems]
+            else:
+                self._problem("crawl.space", "expected a list of texts", texts)
+        registries = table.get("registries", {})
+        if not isinstance(registries, dict):
+            self._problem("registries", "expected sections [registries.NAME]")
+            registries = {}
+        for name in registries:
+            if name not in REGISTRIES:
+                self._problem(f"registries.{name}", f"no such registry; expected one of {', '.join(REGISTRIES)}")
+        return Settings(
+            space=space,
+            contact=self._contact(crawl.get("contact", "")),
+            lease_s=self._seconds("crawl.lease_s", crawl.get("lease_s", 60.0)),
+            attempts=self._count("crawl.attempts", crawl.get("attempts", 3)),
+            give_up_s=self._number("crawl.give_up_s", crawl.get("give_up_s", 20.0)),
+            registries={registry: self._registry(registries, registry) for registry in REGISTRIES},
+        )
+
+    def _registry(self, registries: Mapping[str, Any], name: str) -> RegistrySettings:
+        where = f"registries.{name}"
+        section = self._section(registries, name, _REGISTRY, where)
+        default = DEFAULTS[name]
+        rate = self._number(f"{where}.rate", section.get("rate", default.rate))
+        # Whoever sets the fleet's rate and says nothing of the host's has no other limit in mind.
+        host_default = rate if "rate" in section else default.host_rate
+        return RegistrySettings(
+            rdap=self._url(f"{where}.rdap", section.get("rdap", default.rdap)),
+            whois=self._host_port(f"{where}.whois", section.get("whois", default.whois)),
+            protocols=self._protocols(f"{where}.protocols", section.get("protocols", list(PROTOCOLS))),
+            rate=rate,
+            host_rate=self._number(f"{where}.host_rate", section.get("host_rate", host_default)),
+            connections=self._count(f"{where}.connections", section.get("connections", default.connections)),
+            timeout_s=self._seconds(f"{where}.timeout_s", section.get("timeout_s", 30.0)),
+        )
+
+    # -- one value each -----------------------------------------------------------------------------------------
+
+    def _source(self, key: str) -> str:
+        return self._sources.get(key, self._file)
+
+    def _problem(self, key: str, text: str, *got: Any) -> None:
+        shown = "".join(f", got {repr(value)[:_SHOWN]}" for value in got)
+        self.problems.append(f"{self._source(key)}: {key}: {text}{shown}")
+
+    def _section(self, table: Mapping[str, Any], name: str, known: frozenset[str], where: str = "") -> dict[str, Any]:
+        section = table.get(name, {})
+        if not isinstance(section, dict):
+            self._problem(where or name, "expected a section")
+            return {}
+        for key in section:
+            if key not in known:
+                self._problem(f"{where or name}.{key}", f"no such setting; expected one of {', '.join(sorted(known))}")
+        return section
+
+    def _number(self, key: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value <= 0:
+            self._problem(key, "expected a number above 0", value)
+            return 1.0
+        return float(value)
+
+    def _seconds(self, key: str, value: Any) -> float:
+        if isinstance(value, float) and math.isinf(value):
+            self._problem(key, "expected a number above 0 and below infinity", value)
+            return 1.0
+        return self._number(key, value)
+
+    def _count(self, key: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_000:
+            self._problem(key, "expected a count of 1 to 1000", value)
+            return 1
+        return value
+
+    def _contact(self, value: Any) -> str:
+        if value == "":
+            return ""
+        # It goes into a header: one line of ASCII.
+        plain = isinstance(value, str) and len(value) <= MOST_CONTACT and value.isprintable() and value.isascii()
+        if not plain or ("@" not in value and "://" not in value):
+            self._problem("crawl.contact", "expected a mail address or URL", value)
+            return ""
+        return str(value)
+
+    def _url(self, key: str, value: Any) -> str:
+        try:
+            if isinstance(value, str) and _PLAIN.fullmatch(value):
+                parts = urlsplit(value)
+                if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+                    return value if value.endswith("/") else f"{value}/"
+        except ValueError:
+            pass
+        self._problem(key, "expected an http or https URL", value)
+        return "http://127.0.0.1:1/"
+
+    def _host_port(self, key: str, value: Any) -> str:
+        if isinstance(value, str) and _HOST_PORT.fullmatch(value) and 0 < int(value.rpartition(":")[2]) < 65536:
+            return value
+        self._problem(key, "expected HOST:PORT", value)
+        return "127.0.0.1:1"
+
+    def _protocols(self, key: str, value: Any) -> tuple[str, ...]:
+        if (
+            isinstance(value, list)
+            and value
+            and all(each in PROTOCOLS for each in value)
+            and len(set(value)) == len(value)
+        ):
+            return tuple(value)
+        self._problem(key, 'expected a list of "rdap" and "whois" in order of preference', value)
+        return PROTOCOLS
+
+
+_CRAWL = frozenset({"space", "contact", "lease_s", "attempts", "give_up_s"})
+_REGISTRY = frozenset(each.name for each in fields(RegistrySettings))
+#: Every variable there is, and the keys it goes to.
+_VARIABLES = {
+    ENVIRONMENT_PREFIX + "_".join(keys).upper(): keys
+    for keys in (
+        *(("crawl", key) for key in _CRAWL),
+        *(("registries", registry, key) for registry in REGISTRIES for key in _REGISTRY),
+    )
+}
+#: A base URL: addresses are appended, so neither query nor fragment can follow.
+_PLAIN = re.compile(r"[^\s?#]+")
+_HOST_PORT = re.compile(r"(\[[^\s\[\]]+\]|[^\s\[\]]+):[0-9]{1,5}")
+#: So much of a wrong value is shown.
+_SHOWN = 100
+
+
+def _from_text(text: str, *, list_wanted: bool) -> Any:
+    """Read a value from the environment as TOML would, with plain words and comma-separated lists besides."""
+    if list_wanted and not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,155 @@
+"""ZeroMQ sockets: every option that matters is set here, with its reason, and how frames come in and go out.
+
+What ZeroMQ does silently, and what is done about it: PUB and ROUTER drop at the high-water mark and PUSH blocks, so
+nothing here is the only road of anything that matters; LINGER is infinite by default, so a process would hang at its
+end; one awaited receive a message costs 16 times a drained queue, so sockets are polled once and drained.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import zmq
+
+from whoismesh.errors import UnavailableError, UsageError
+from whoismesh.messages import MAX_FRAME_BYTES
+
+#: Messages queued for one peer. Result batches and permits are small; a peer this far behind is better dropped on, and
+#: what is dropped is sent again.
+HIGH_WATER_MESSAGES = 10_000
+#: How long a closing socket may still deliver (ms): gossip and feeds nothing, leases and results a moment.
+LINGER_MS = 500
+#: A silent peer is noticed after this (ms); TCP alone takes half an hour.
+HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS = 2_000, 10_000
+#: Reconnects back off to this (ms), or a restarted coordinator meets a storm.
+RECONNECT_FIRST_MS, RECONNECT_MOST_MS = 100, 5_000
+#: Peers whose handshake hangs are let go (ms).
+HANDSHAKE_MS = 5_000
+#: Connections waiting to be accepted; a fleet joins at once (the kernel's somaxconn may cap it).
+BACKLOG = 4_096
+#: Frames taken in before others get a turn.
+DRAIN_FRAMES = 1_000
+
+
+def open_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
+    """Return a socket of that kind with all options set."""
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.LINGER, LINGER_MS)
+    socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MESSAGES)
+    socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MESSAGES)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
+    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_FIRST_MS)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MOST_MS)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+    socket.setsockopt(zmq.BACKLOG, BACKLOG)
+    socket.setsockopt(zmq.IPV6, 1)
+    if kind == zmq.PUSH:
+        # Do not queue for a collector that is not there: it would be lost with the process; the spool keeps it.
+        socket.setsockopt(zmq.IMMEDIATE, 1)
+    if kind == zmq.ROUTER:
+        # An unknown peer raises instead of swallowing; a reconnecting one takes its name over.
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+    return socket
+
+
+class Inbox:
+    """A socket tied to the running asyncio loop: each frame that comes in goes to `on_frames`.
+
+    The file descriptor of a ZeroMQ socket is edge-triggered and shared by both directions: it is drained until empty,
+    and looked at again after every send.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes], on_frames: Callable[[list[bytes]], None]) -> None:
+        self.socket = socket
+        self.dropped = 0
+        self._on_frames = on_frames
+        self._loop = asyncio.get_running_loop()
+        self._descriptor = socket.fileno()
+        self._scheduled = False
+        self._loop.add_reader(self._descriptor, self._drain)
+        self._schedule()
+
+    def send(self, *frames: bytes) -> bool:
+        """Send now or not at all; return whether it was taken."""
+        try:
+            self.socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.ZMQError:
+            self.dropped += 1
+            return False
+        finally:
+            self._schedule()
+        return True
+
+    def close(self) -> None:
+        """Stop listening and close the socket."""
+        self._loop.remove_reader(self._descriptor)
+        self.socket.close()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        self._scheduled = False
+        for _ in range(DRAIN_FRAMES):
+            if self.socket.closed:
+                return
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.ZMQError:
+                return
+            try:
+                self._on_frames(frames)
+            except BaseException:
+                # The descriptor says nothing of the frames that are left: without this the socket would be deaf.
+                self._schedule()
+                raise
+        self._schedule()
+
+
+def parse_endpoint(text: str, *, what: str = "--listen") -> tuple[str, int]:
+    """Return (host, port) of `tcp://HOST:PORT`. Raises UsageError. `[::1]` comes back with its brackets."""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(text)
+        more = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+        if parts.scheme == "tcp" and parts.hostname and parts.port is not None and not more:
+            host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+            return host, parts.port
+    raise UsageError(f"{what} {text!r}: expected tcp://HOST:PORT")
+
+
+def bind_ports(sockets: list[zmq.Socket[bytes]], host: str, port: int) -> int:
+    """Bind sockets to consecutive ports; port 0 finds a free run. Return the first port. Raises UnavailableError."""
+    at = ""
+    for _ in range(50):
+        bound: list[tuple[zmq.Socket[bytes], str]] = []
+        first = port
+        try:
+            for offset, socket in enumerate(sockets):
+                at = f"tcp://{host}:{first + offset}" if first else f"tcp://{host}:*"
+                socket.bind(at)
+                endpoint = socket.getsockopt_string(zmq.LAST_ENDPOINT)
+                bound.append((socket, endpoint))
+                first = first or int(endpoint.rpartition(":")[2])
+        except zmq.ZMQError as error:
+            for socket, endpoint in bound:
+                socket.unbind(endpoint)
+            reason = f"cannot listen on {at}: {zmq.strerror(error.errno or 0)}"
+            if port:
+                raise UnavailableError(
+                    f"{reason}; ports {port} to {port + len(sockets) - 1} are needed: "
+                    "free them or give --listen another port"
+                ) from None
+            if not bound:  # any port would do, so it is the host
+                raise UnavailableError(f"{reason}; give --listen an address of this host") from None
+            continue
+        return first
+    raise UnavailableError(f"no {len(sockets)} free ports in a row on {host}")

@@ -1,0 +1,178 @@
+"""The coordinator's store: every accepted result, in the order of arrival, in one SQLite file.
+
+One transaction and one fsync a batch (group commit); the row number is the order in which the ledger replays. The
+payload is kept as it came: the coordinator never unpacks a network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from whoismesh.addresses import Range
+from whoismesh.errors import StateError
+from whoismesh.messages import CRAWL_ID_BYTES, Result
+from whoismesh.storage import open_database, transaction
+
+FILE = "ledger.sqlite"
+VERSION = 1
+#: Origins reserved at one start. Numbers are small and never reused; unused ones are lost, which costs nothing.
+ORIGINS_A_START = 10_000
+
+SCHEMA = """
+CREATE TABLE crawl (id BLOB NOT NULL, space TEXT NOT NULL, started_at REAL NOT NULL,
+                    epoch INTEGER NOT NULL, origins INTEGER NOT NULL, attempts INTEGER NOT NULL);
+CREATE TABLE results (number INTEGER PRIMARY KEY, origin INTEGER NOT NULL, sequence INTEGER NOT NULL,
+                      registry TEXT NOT NULL, status TEXT NOT NULL, asked BLOB NOT NULL,
+                      first BLOB NOT NULL, last BLOB NOT NULL, elsewhere TEXT, reason TEXT NOT NULL, payload BLOB NOT
+                      NULL);
+CREATE TABLE counters (origin INTEGER PRIMARY KEY, host TEXT NOT NULL, counters TEXT NOT NULL)
+"""
+
+_COLUMNS = "origin, sequence, registry, status, asked, first, last, elsewhere, reason, payload"
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlRecord:
+    """What the store says of its crawl. `epoch` counts the coordinator's starts, `origins` are those of this one.
+
+    `attempts` is after how many failures an address counts as failed: results alone do not tell.
+    """
+
+    id: bytes
+    space: tuple[Range, ...]
+    started_at: float
+    epoch: int
+    attempts: int
+    origins: range
+
+
+class LedgerStore:
+    """The file. Use `open` to write, `read` for a look at a crawl that may be running."""
+
+    def __init__(self, database: sqlite3.Connection, path: Path) -> None:
+        self._database = database
+        self._path = path
+
+    @classmethod
+    def open(cls, folder: Path) -> LedgerStore:
+        """Open or make the store of a state folder. Raises StateError."""
+        return cls(open_database(folder / FILE, VERSION, SCHEMA, durable=True), folder / FILE)
+
+    @classmethod
+    def read(cls, folder: Path) -> LedgerStore:
+        """Open an existing store for reading only. Raises StateError."""
+        return cls(open_database(folder / FILE, VERSION, SCHEMA, durable=True, read_only=True), folder / FILE)
+
+    def begin(self, space: tuple[Range, ...], attempts: int = 3) -> CrawlRecord:
+        """Note a start of the coordinator: a new crawl, or the next epoch of the one in the file.
+
+        Raises StateError if the file holds a crawl of another space.
+        """
+        space_text = json.dumps([str(each) for each in space])
+        with transaction(self._database):
+            row = self._database.execute("SELECT id, space, epoch, origins FROM crawl").fetchone()
+            if row is None:
+                row = (os.urandom(CRAWL_ID_BYTES), space_text, 0, 1)
+                self._database.execute("INSERT INTO crawl VALUES (?, ?, ?, 0, 1, 0)", (row[0], row[1], time.time()))
+            elif row[1] != space_text:
+                raise StateError(
+                    f"{self._path}: holds a crawl of {', '.join(json.loads(row[1]))}, not of "
+                    f"{', '.join(map(str, space))}; give the same space or another --state"
+                )
+            next_origin = row[3] + ORIGINS_A_START
+            values = (row[2] + 1, next_origin, attempts)
+            self._database.execute("UPDATE crawl SET epoch = ?, origins = ?, attempts = ?", values)
+        return self.crawl(origins=range(row[3], next_origin))
+
+    def crawl(self, origins: range = range(0)) -> CrawlRecord:
+        """Return what the store says of its crawl. Raises StateError if it holds none."""
+        row = self._database.execute("SELECT id, space, started_at, epoch, attempts FROM crawl").fetchone()
+        if row is None:
+            raise StateError(f"{self._path}: holds no crawl yet; run one with this --state first")
+        return CrawlRecord(row[0], tuple(map(Range.parse, json.loads(row[1]))), row[2], row[3], row[4], origins)
+
+    def append(self, results: Iterable[Result], counters: Mapping[int, tuple[str, Mapping[str, float]]]) -> None:
+        """Store results and the newest counters of origins in one transaction. Raises sqlite3.Error; then none are."""
+        rows = [
+            (
+                result.origin,
+                result.sequence,
+                result.registry,
+                result.status,
+                result.asked.first_bytes,
+                result.range.first_bytes,
+                result.range.last_bytes,
+                result.elsewhere,
+                result.reason,
+                result.payload,
+            )
+            for result in results
+        ]
+        with transaction(self._database):
+            marks = ", ".join("?" * 10)
+            self._database.executemany(f"INSERT INTO results ({_COLUMNS}) VALUES ({marks})", rows)  # noqa: S608
+            self._database.executemany(
+                "INSERT OR REPLACE INTO counters VALUES (?, ?, ?)",
+                [(origin, host, json.dumps(dict(numbers))) for origin, (host, numbers) in counters.items()],
+            )
+
+    def results(self) -> Iterator[Result]:
+        """Yield all results in the order in which they were stored."""
+        for row in self._database.execute(f"SELECT {_COLUMNS} FROM results ORDER BY number"):  # noqa: S608
+            asked = Range.from_bytes(row[4], row[4])
+            yield Result(
+                row[0], row[1], row[2], row[3], asked, Range.from_bytes(row[5], row[6]), row[7], row[8], row[9]
+            )
+
+    def networks(self) -> Iterator[tuple[Range, str, bytes]]:
+        """Yield (range, registry, payload) of all networks, sorted by family, first and last address.
+
+        Of equal ranges it is the newest; an answer that does not hold the address asked is none. SQLite sorts, so
+        memory stays bounded whatever the size.
+        """
+        query = (
+            "SELECT first, last, registry, payload FROM results WHERE number IN (SELECT max(number) FROM results "
+            "WHERE status = 'network' AND length(asked) = length(first) AND asked BETWEEN first AND last "
+            "GROUP BY first, last) ORDER BY length(first), first, last"
+        )
+        for first, last, registry, payload in self._database.execute(query):
+            yield Range.from_bytes(first, last), registry, payload
+
+    def counters(self) -> dict[int, dict[str, float]]:
+        """Return the newest counters of every origin.
+
+        A process that was killed took its last second of counting with it: it made at least as many lookups as there
+        are results of it.
+        """
+        rows = self._database.execute("SELECT origin, counters FROM counters")
+        found: dict[int, dict[str, float]] = {origin: json.loads(text) for origin, text in rows}
+        for origin, count in self._database.execute("SELECT origin, count(*) FROM results GROUP BY origin"):
+            counters = found.setdefault(origin, {})
+            counters["lookups"] = max(float(count), counters.get("lookups", 0.0))
+        return found
+
+    def count_duplicates(self) -> int:
+        """Return how many answers told of a network that another answer had told of already."""
+        query = "SELECT count(*) - count(DISTINCT hex(first) || hex(last)) FROM results WHERE status = 'network'"
+        return int(self._database.execute(query).fetchone()[0])
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all reads inside see the file as it is now, also while a crawl writes to it."""
+        self._database.execute("BEGIN")
+        try:
+            self._database.execute("SELECT count(*) FROM crawl").fetchone()  # the first read is what holds it fast
+            yield
+        finally:
+            self._database.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()

@@ -1,0 +1,439 @@
+"""The worker daemon: sockets, spool, lookups and clock around the lanes engine. It decides nothing.
+
+Sockets: DEALER to the coordinator's ROUTER (leases), PUSH to its PULL (results, metrics), SUB to its PUB and to the
+PUB of every peer (gossip), DEALER to its gossip ROUTER (repairs), and a PUB of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import socket
+import sqlite3
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from whoismesh import process
+from whoismesh.command import run_command, settings_arguments
+from whoismesh.errors import (
+    MessageError,
+    StateError,
+    TryAgainError,
+    UsageError,
+    WhoismeshError,
+)
+from whoismesh.lanes import Lanes
+from whoismesh.lanes.events import (
+    Ask,
+    Broken,
+    Connect,
+    Drain,
+    Event,
+    Forget,
+    Heard,
+    Instruction,
+    Joined,
+    Keep,
+    Note,
+    Received,
+    Recovered,
+    Repair,
+    Replied,
+    Resend,
+    Send,
+    Stop,
+    Tick,
+)
+from whoismesh.lanes.lane import Lane
+from whoismesh.logs import configure
+from whoismesh.lookups import Lookups, NoAnswerError
+from whoismesh.messages import (
+    Discovered,
+    Metrics,
+    Result,
+    Results,
+    decode,
+    encode,
+    topic,
+)
+from whoismesh.settings import Settings, load
+from whoismesh.sockets import Inbox, bind_ports, open_socket, parse_endpoint
+from whoismesh.spool import Spool
+from whoismesh.storage import lock_folder
+
+#: Results gather this long before they are spooled and sent together: a transaction and a message each.
+FLUSH_S = 0.02
+#: Results of one message: with the longest records still under messages.MAX_SENT_BYTES.
+RESULTS_A_MESSAGE = 500
+#: The loop sleeps at most this long, seconds.
+LONGEST_SLEEP_S = 0.5
+#: When the collector takes nothing, pushing is tried again after the first, at most the second of these, seconds.
+FIRST_PUSH_AGAIN_S, LONGEST_PUSH_AGAIN_S = 0.05, 2.0
+#: A coordinator that does not answer is told of this often, seconds.
+SILENCE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which of how many workers of one host this is: together they have the connections of one host, no more."""
+
+    number: int
+    workers: int
+
+    @classmethod
+    def parse(cls, text: str) -> Share:
+        """Read K/N. Raises ValueError."""
+        number, workers = map(int, text.split("/"))
+        if not 1 <= number <= workers:
+            raise ValueError(text)
+        return cls(number, workers)
+
+    def of(self, connections: int) -> int:
+        """Return this worker's part of the connections; it may be none."""
+        return self.number * connections // self.workers - (self.number - 1) * connections // self.workers
+
+
+class Worker:
+    """One worker process. `run` returns the exit code."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        coordinator: str,
+        state: Path,
+        *,
+        listen: str | None,
+        source_address: str | None,
+        share: Share,
+        log_level: str,
+    ) -> None:
+        self._settings = settings
+        self._coordinator = parse_endpoint(coordinator, what="--coord")
+        self._listen = parse_endpoint(listen) if listen else None
+        self._source = source_address
+        self._share = share
+        self._state = state
+        self._log = configure(log_level, daemon="worker")
+        self._stop = asyncio.Event()
+        self._failure: WhoismeshError | None = None
+        self._kept: list[Keep] = []
+        self._flushing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._asking: set[asyncio.Task[None]] = set()
+        self._peers: set[str] = set()
+        self._dropped = 0
+        self._pushing_again = False
+        self._push_again_s = FIRST_PUSH_AGAIN_S
+        self._results: Inbox | None = None
+        self._repairs: Inbox | None = None
+        self._welcome: Joined | None = None
+
+    async def run(self, ready_fd: int | None, lifeline_fd: int | None) -> int:
+        """Work until the crawl is done or a signal. Raises WhoismeshError."""
+        self._loop = asyncio.get_running_loop()
+        lock = lock_folder(self._state)
+        self._spool = Spool(self._state)
+        lanes = {
+            registry: Lane(registry, each.protocols, each.host_rate, self._share.of(each.connections))
+            for registry, each in self._settings.registries.items()
+        }
+        # A registry tells hosts apart by their addresses.
+        host = self._source or socket.gethostname()[:200]
+        self._lanes = Lanes(lanes, self._settings.bases, f"{host}:{os.getpid()}")
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        try:
+            self._publisher = open_socket(self._context, zmq.PUB)
+            listen_host, listen_port = self._listen or (_interface_towards(self._coordinator), 0)
+            port = bind_ports([self._publisher], listen_host, listen_port)
+            self._lanes.gossip = f"tcp://{listen_host}:{port}"
+            dealer = open_socket(self._context, zmq.DEALER)
+            dealer.connect(f"tcp://{self._coordinator[0]}:{self._coordinator[1]}")
+            self._leases = Inbox(dealer, self._on_lease_frames)
+            subscriber = open_socket(self._context, zmq.SUB)
+            subscriber.setsockopt(zmq.SUBSCRIBE, topic(Discovered))
+            self._gossip = Inbox(subscriber, self._on_gossip_frames)
+            process.on_signals(lambda: self._event(Drain()), self._stop.set)
+            process.on_parent_death(lifeline_fd, self._stop.set)
+            self._log.info(
+                "worker_ready",
+                coordinator=f"tcp://{self._coordinator[0]}:{self._coordinator[1]}",
+                gossip=self._lanes.gossip,
+            )
+            process.tell_ready(ready_fd, self._lanes.gossip)
+            async with Lookups(self._settings.registries, self._settings.contact, self._source) as self._lookups:
+                self._event(Recovered(self._spool.keys()))
+                await self._serve()
+        finally:
+            self._context.destroy(linger=500)
+            self._spool.close()
+            lock.close()
+        if self._failure is not None:
+            raise self._failure
+        return 0
+
+    async def _serve(self) -> None:
+        silent_since = time.monotonic()
+        while not self._stop.is_set():
+            try:
+                async with asyncio.timeout(SILENCE_S):
+                    await self._stop.wait()
+            except TimeoutError:
+                if self._welcome is None:
+                    self._log.warning(
+                        "coordinator_silent",
+                        coordinator=f"tcp://{self._coordinator[0]}:{self._coordinator[1]}",
+                        seconds=round(time.monotonic() - silent_since),
+                    )
+        for task in self._asking:
+            task.cancel()
+        self._flush()
+        for inbox in (self._leases, self._gossip, self._results, self._repairs):
+            if inbox is not None:
+                inbox.close()
+        self._publisher.close()
+        counters = self._lanes.counters
+        self._log.info(
+            "worker_stopped",
+            lookups=counters["lookups"],
+            hits=counters["hits"],
+            undelivered=len(self._lanes.unacknowledged),
+            frames_dropped=self._dropped,
+        )
+
+    # -- events in ----------------------------------------------------------------------------------------------
+
+    def _on_lease_frames(self, frames: list[bytes]) -> None:
+        self._on_frame(frames, lambda message: Received(message))
+
+    def _on_gossip_frames(self, frames: list[bytes]) -> None:
+        self._on_frame(frames, lambda message: Heard(message) if isinstance(message, Discovered) else None)
+
+    def _on_frame(self, frames: list[bytes], to_event: Any) -> None:
+        try:
+            if len(frames) != 1:
+                raise MessageError(f"expected 1 frame, got {len(frames)}")
+            event = to_event(decode(frames[0]))
+            if event is None:
+                raise MessageError("not expected on this socket")
+        except MessageError as error:
+            self._dropped += 1
+            self._log.debug("frame_dropped", reason=str(error))
+            return
+        self._event(event)
+
+    def _event(self, event: Event) -> None:
+        now = time.monotonic()
+        for instruction in self._lanes.handle(event, now):
+            self._carry_out(instruction)
+        wake_at = min(self._lanes.wake_at(now), now + LONGEST_SLEEP_S)
+        if self._timer is None or self._timer.when() > wake_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(max(wake_at, now + 0.001), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if not self._stop.is_set():
+            self._event(Tick())
+
+    # -- instructions out ---------------------------------------------------------------------------------------
+
+    def _carry_out(self, instruction: Instruction) -> None:
+        match instruction:
+            case Ask():
+                task = self._loop.create_task(self._ask(instruction))
+                self._asking.add(task)
+                task.add_done_callback(self._asking.discard)
+            case Keep():
+                self._kept.append(instruction)
+                if not self._flushing:
+                    self._flushing = True
+                    self._loop.call_later(FLUSH_S, self._flush)
+            case Send(Metrics() as message):
+                if self._results is not None:
+                    self._results.send(encode(message))
+            case Send(message):
+                self._leases.send(encode(message))
+            case Forget(origin, runs):
+                self._spool.forget(origin, runs)
+            case Resend():
+                self._flush()
+                self._push(self._spool.all())
+            case Repair(message):
+                if self._repairs is not None:
+                    self._repairs.send(encode(message))
+            case Connect(gossip):
+                self._connect(set(gossip))
+            case Joined():
+                self._join(instruction)
+            case Note(event, fields, level):
+                getattr(self._log, level)(event, **fields)
+            case Stop(error):
+                self._flush()
+                if error:
+                    self._fail(
+                        StateError(f"the coordinator at tcp://{self._coordinator[0]}:{self._coordinator[1]}: {error}")
+                    )
+                self._stop.set()
+
+    def _fail(self, error: WhoismeshError) -> None:
+        self._failure = self._failure or error
+        self._stop.set()
+
+    async def _ask(self, ask: Ask) -> None:
+        event: Event
+        try:
+            reply = await self._lookups.ask(ask.registry, ask.protocol, ask.family, ask.address, ask.url)
+            event = Replied(ask.lookup, reply)
+        except NoAnswerError as error:
+            event = Broken(ask.lookup, str(error), error.unreachable)
+        if not self._stop.is_set():
+            self._event(event)
+
+    def _join(self, joined: Joined) -> None:
+        """Open the links that the welcome tells of; after a coordinator's restart they are there already."""
+        try:
+            self._spool.belong_to(joined.crawl)
+        except StateError as error:
+            self._fail(error)
+            return
+        self._log.info("worker_joined", origin=joined.origin)
+        if self._welcome is not None:
+            return
+        self._welcome = joined
+        host = self._coordinator[0]
+        push = open_socket(self._context, zmq.PUSH)
+        push.connect(f"tcp://{host}:{joined.results}")
+        self._results = Inbox(push, lambda frames: None)
+        self._gossip.socket.connect(f"tcp://{host}:{joined.feed}")
+        repairs = open_socket(self._context, zmq.DEALER)
+        repairs.connect(f"tcp://{host}:{joined.repair}")
+        self._repairs = Inbox(repairs, self._on_gossip_frames)
+
+    def _connect(self, peers: set[str]) -> None:
+        for gossip in peers - self._peers:
+            try:
+                parse_endpoint(gossip, what="a peer's address")
+                self._gossip.socket.connect(gossip)
+            except (UsageError, zmq.ZMQError) as error:
+                self._dropped += 1
+                self._log.debug("peer_skipped", gossip=gossip, reason=str(error))
+                peers = peers - {gossip}
+        for gossip in self._peers - peers:
+            self._gossip.socket.disconnect(gossip)
+        self._peers = peers
+
+    # -- results ------------------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Spool what has gathered, then push it to the coordinator and gossip it: never the other way round."""
+        self._flushing = False
+        kept, self._kept = self._kept, []
+        if not kept:
+            return
+        try:
+            self._spool.add([each.result for each in kept])
+        except sqlite3.Error as error:
+            self._fail(
+                TryAgainError(
+                    f"{self._state}: results cannot be kept: {error}; make room or mend the disk and start again"
+                )
+            )
+            return
+        self._push([each.result for each in kept])
+        news = [each for each in kept if each.block is not None]
+        if news:
+            blocks = tuple(each.block for each in news if each.block is not None)
+            message = Discovered(self._lanes.crawl, self._lanes.origin, news[0].news, blocks)
+            try:
+                self._publisher.send(encode(message), zmq.NOBLOCK)
+            except zmq.ZMQError:
+                self._dropped += 1
+
+    def _push(self, results: list[Result]) -> None:
+        if self._results is None:
+            return
+        for at in range(0, len(results), RESULTS_A_MESSAGE):
+            piece = tuple(results[at : at + RESULTS_A_MESSAGE])
+            if not self._results.send(encode(Results(self._lanes.crawl, piece))):
+                self._push_again_s = min(2 * self._push_again_s, LONGEST_PUSH_AGAIN_S)
+                if not self._pushing_again:
+                    self._pushing_again = True
+                    self._loop.call_later(self._push_again_s, self._push_again)
+                return
+        self._push_again_s = FIRST_PUSH_AGAIN_S
+
+    def _push_again(self) -> None:
+        """Push what lies in the spool: the collector was not there yet, or could take no more."""
+        self._pushing_again = False
+        if not self._stop.is_set():
+            self._push(self._spool.all())
+
+
+def _interface_towards(coordinator: tuple[str, int]) -> str:
+    """Return the address of this host's interface that reaches the coordinator. Sends nothing."""
+    host = coordinator[0].strip("[]")
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, coordinator[1], type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(address)
+            found = str(probe.getsockname()[0])
+    except OSError as error:
+        raise UsageError(f"--coord: no way to {host}: {error.strerror or error}; name a host that resolves") from None
+    return f"[{found}]" if ":" in found else found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `whoismesh-worker`; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="whoismesh-worker",
+        description="Look networks up and tell the mesh.",
+        epilog="example: whoismesh-worker --config crawl.toml --coord tcp://10.0.0.5:7700 --state worker-state",
+    )
+    settings_arguments(parser)
+    parser.add_argument("--coord", required=True, metavar="tcp://HOST:PORT", help="the coordinator's first port")
+    parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder of the spool")
+    parser.add_argument(
+        "--listen",
+        metavar="tcp://HOST:PORT",
+        help="for gossip (default: a free port on the interface that reaches the coordinator)",
+    )
+    parser.add_argument("--source-address", metavar="IP", help="ask the registries from this address")
+    parser.add_argument(
+        "--share",
+        type=Share.parse,
+        default=Share(1, 1),
+        metavar="K/N",
+        help="this is worker K of N on this host: take that part of the connections a host may have (default: 1/1)",
+    )
+    process.add_arguments(parser)
+
+    def run(args: argparse.Namespace) -> int:
+        settings = load(args.config, os.environ, needs_space=False)
+
+        async def work() -> int:
+            worker = Worker(
+                settings,
+                args.coord,
+                args.state,
+                listen=args.listen,
+                source_address=args.source_address,
+                share=args.share,
+                log_level=args.log_level,
+            )
+            return await worker.run(args.ready_fd, args.lifeline_fd)
+
+        return asyncio.run(work())
+
+    return run_command(parser, run, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
