@@ -11,14 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whoismesh.addresses import MAX_ADDRESS, Range
+from whoismesh.checks import CRAWL_ID_BYTES, MAX_COUNT, MAX_PAYLOAD_BYTES, MAX_TEXT
 from whoismesh.errors import MessageError
 from whoismesh.messages import (
-    CRAWL_ID_BYTES,
-    MAX_COUNT,
     MAX_FRAME_BYTES,
-    MAX_PAYLOAD_BYTES,
     MAX_SENT_BYTES,
-    MAX_TEXT,
     TYPES,
     VERSION,
     Acknowledge,

@@ -21,6 +21,7 @@ SINGLE_ENGINES = (
         "grain",
         "prefixes",
         "packing",
+        "checks",
         "messages",
         "replica",
         "registries",

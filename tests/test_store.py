@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whoismesh.addresses import MAX_ADDRESS, Range, parse_space
+from whoismesh.checks import CRAWL_ID_BYTES, MAX_COUNT
 from whoismesh.errors import StateError
-from whoismesh.messages import CRAWL_ID_BYTES, MAX_COUNT, Result
+from whoismesh.messages import Result
 from whoismesh.registries import REGISTRIES
 from whoismesh.store import FILE, ORIGINS_A_START, VERSION, LedgerStore
 

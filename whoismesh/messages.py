@@ -12,13 +12,14 @@ points in time, because peers' clocks are not compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
+from whoismesh import checks
 from whoismesh.addresses import Range
-from whoismesh.errors import AddressError, MessageError
-from whoismesh.packing import MAX_ITEMS, NotPackedError, pack, unpack
+from whoismesh.checks import Check
+from whoismesh.errors import MessageError
+from whoismesh.packing import NotPackedError, pack, unpack
 from whoismesh.registries import REGISTRIES
 
 VERSION = 1
@@ -27,106 +28,6 @@ VERSION = 1
 #: because a SUB that meets an over-long frame is deaf from then on.
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_SENT_BYTES = MAX_FRAME_BYTES // 4
-
-CRAWL_ID_BYTES = 16
-MAX_TEXT = 1_000
-#: One result: a network record is under 1 kB; the rest is room for odd names.
-MAX_PAYLOAD_BYTES = 64 * 1024
-MAX_COUNT = 2**53
-
-Check = Callable[[Any], Any]
-
-
-def _fail(expected: str, value: object) -> MessageError:
-    if isinstance(value, (list, dict)):
-        # Not shown: what a peer nests a thousand deep exhausts the stack, and a long one takes its time.
-        return MessageError(f"expected {expected}, got a {type(value).__name__} of {len(value)}")
-    return MessageError(f"expected {expected}, got {repr(value)[:60]}")
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or not 0 <= value <= MAX_COUNT:
-        raise _fail("a count", value)
-    return value
-
-
-def _number(value: Any) -> float:
-    if type(value) not in (int, float) or not 0 <= value <= MAX_COUNT:  # NaN is not, either
-        raise _fail(f"a number of 0 to {MAX_COUNT}", value)
-    return float(value)
-
-
-def _flag(value: Any) -> bool:
-    if type(value) is not bool:
-        raise _fail("true or false", value)
-    return value
-
-
-def _text(value: Any) -> str:
-    if type(value) is not str or len(value) > MAX_TEXT:
-        raise _fail(f"a text of at most {MAX_TEXT} characters", value)
-    return value
-
-
-def _crawl(value: Any) -> bytes:
-    if type(value) is not bytes or len(value) not in (0, CRAWL_ID_BYTES):
-        raise _fail(f"a crawl id of {CRAWL_ID_BYTES} bytes", value)
-    return value
-
-
-def _payload(value: Any) -> bytes:
-    if type(value) is not bytes or len(value) > MAX_PAYLOAD_BYTES:
-        raise _fail(f"at most {MAX_PAYLOAD_BYTES} bytes", value)
-    return value
-
-
-def _registry(value: Any) -> str:
-    if value not in REGISTRIES:
-        raise _fail("a registry", value)
-    return str(value)
-
-
-def _range(value: Any) -> Range:
-    if type(value) is not list or len(value) != 2 or type(value[0]) is not bytes or type(value[1]) is not bytes:
-        raise _fail("a range as two byte strings", value)
-    try:
-        return Range.from_bytes(value[0], value[1])
-    except AddressError as error:
-        raise MessageError(str(error)) from None
-
-
-def _maybe(check: Check) -> Check:
-    return lambda value: None if value is None else check(value)
-
-
-def _list(check: Check, most: int = MAX_ITEMS) -> Check:
-    def checked(value: Any) -> tuple[Any, ...]:
-        if type(value) is not list or len(value) > most:
-            raise _fail(f"a list of at most {most}", value)
-        return tuple(check(item) for item in value)
-
-    return checked
-
-
-def _map(check_key: Check, check: Check, most: int = 1_000) -> Check:
-    def checked(value: Any) -> dict[Any, Any]:
-        if type(value) is not dict or len(value) > most:
-            raise _fail(f"a map of at most {most}", value)
-        return {check_key(key): check(item) for key, item in value.items()}
-
-    return checked
-
-
-Built = TypeVar("Built")
-
-
-def _record(cls: Callable[..., Built], *checks: Check) -> Callable[[Any], Built]:
-    def checked(value: Any) -> Built:
-        if type(value) is not list or len(value) != len(checks):
-            raise _fail(f"{len(checks)} fields", value)
-        return cls(*(check(item) for check, item in zip(checks, value, strict=True)))
-
-    return checked
 
 
 def _pack_range(value: Range) -> list[bytes]:
@@ -212,11 +113,22 @@ class Peer:
 
 def _block(value: Any) -> Block:
     if type(value) is not list or len(value) != 3 or type(value[0]) is not int or not 0 <= value[0] < len(REGISTRIES):
-        raise _fail("a block", value)
-    return Block(REGISTRIES[value[0]], _range(value[1:]))
+        raise checks.wrong("a block", value)
+    return Block(REGISTRIES[value[0]], checks.address_range(value[1:]))
 
 
-_result_fields = _record(Result, _count, _count, _registry, _text, _range, _range, _maybe(_registry), _text, _payload)
+_result_fields = checks.record(
+    Result,
+    checks.count,
+    checks.count,
+    checks.registry,
+    checks.text,
+    checks.address_range,
+    checks.address_range,
+    checks.maybe(checks.registry),
+    checks.text,
+    checks.payload,
+)
 
 
 def _result(value: Any) -> Result:
@@ -226,8 +138,10 @@ def _result(value: Any) -> Result:
     return found
 
 
-_grant = _record(LeaseGrant, _count, _registry, _list(_range), _flag, _flag)
-_peer = _record(Peer, _count, _text)
+_grant = checks.record(
+    LeaseGrant, checks.count, checks.registry, checks.list_of(checks.address_range), checks.flag, checks.flag
+)
+_peer = checks.record(Peer, checks.count, checks.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +164,12 @@ class Join(Message):
     """
 
     TYPE = 1
-    CHECKS: ClassVar = {"host": _text, "gossip": _text, "origin": _count, "leases": _list(_grant, 1_000)}
+    CHECKS: ClassVar = {
+        "host": checks.text,
+        "gossip": checks.text,
+        "origin": checks.count,
+        "leases": checks.list_of(_grant, 1_000),
+    }
     host: str
     gossip: str
     origin: int
@@ -267,9 +186,14 @@ class Welcome(Message):
 
     TYPE = 2
     CHECKS: ClassVar = {
-        "origin": _count, "results": _count, "feed": _count, "repair": _count, "renew_s": _number,
-        "peers": _list(_peer), "unlimited": _list(_registry, 5),
-    }  # fmt: skip
+        "origin": checks.count,
+        "results": checks.count,
+        "feed": checks.count,
+        "repair": checks.count,
+        "renew_s": checks.number,
+        "peers": checks.list_of(_peer),
+        "unlimited": checks.list_of(checks.registry, 5),
+    }
     origin: int
     results: int
     feed: int
@@ -284,7 +208,7 @@ class Refused(Message):
     """Coordinator to worker: not understood or not wanted; join again, or give up if `final`."""
 
     TYPE = 3
-    CHECKS: ClassVar = {"reason": _text, "final": _flag}
+    CHECKS: ClassVar = {"reason": checks.text, "final": checks.flag}
     reason: str
     final: bool
 
@@ -297,7 +221,7 @@ class LeaseRequest(Message):
     """
 
     TYPE = 4
-    CHECKS: ClassVar = {"origin": _count, "wants": _map(_registry, _number, 5)}
+    CHECKS: ClassVar = {"origin": checks.count, "wants": checks.map_of(checks.registry, checks.number, 5)}
     origin: int
     wants: dict[str, float]
 
@@ -307,7 +231,7 @@ class Leases(Message):
     """Coordinator to worker: what it may look up."""
 
     TYPE = 5
-    CHECKS: ClassVar = {"grants": _list(_grant, 100)}
+    CHECKS: ClassVar = {"grants": checks.list_of(_grant, 100)}
     grants: tuple[LeaseGrant, ...]
 
 
@@ -316,7 +240,7 @@ class Renew(Message):
     """Worker to coordinator, the heartbeat: I hold these leases, and have applied the accepted log up to `accepted`."""
 
     TYPE = 6
-    CHECKS: ClassVar = {"origin": _count, "leases": _list(_count), "accepted": _count}
+    CHECKS: ClassVar = {"origin": checks.count, "leases": checks.list_of(checks.count), "accepted": checks.count}
     origin: int
     leases: tuple[int, ...]
     accepted: int
@@ -327,7 +251,7 @@ class Renewed(Message):
     """Coordinator to worker: `gone` leases are no longer yours; the accepted log ends at `accepted`; `done` ends it."""
 
     TYPE = 7
-    CHECKS: ClassVar = {"gone": _list(_count), "accepted": _count, "done": _flag}
+    CHECKS: ClassVar = {"gone": checks.list_of(checks.count), "accepted": checks.count, "done": checks.flag}
     gone: tuple[int, ...]
     accepted: int
     done: bool
@@ -338,7 +262,7 @@ class Return(Message):
     """Worker to coordinator: I am through with this lease; `unasked` of it goes to somebody else at once."""
 
     TYPE = 8
-    CHECKS: ClassVar = {"origin": _count, "lease": _count, "unasked": _list(_range)}
+    CHECKS: ClassVar = {"origin": checks.count, "lease": checks.count, "unasked": checks.list_of(checks.address_range)}
     origin: int
     lease: int
     unasked: tuple[Range, ...]
@@ -349,7 +273,7 @@ class PermitRequest(Message):
     """Worker to coordinator: it could use `count` lookups of that registry's budget; replaces its earlier wish."""
 
     TYPE = 9
-    CHECKS: ClassVar = {"origin": _count, "registry": _registry, "count": _count}
+    CHECKS: ClassVar = {"origin": checks.count, "registry": checks.registry, "count": checks.count}
     origin: int
     registry: str
     count: int
@@ -363,7 +287,7 @@ class Permits(Message):
     """
 
     TYPE = 10
-    CHECKS: ClassVar = {"registry": _registry, "delays_s": _list(_number, 1_000)}
+    CHECKS: ClassVar = {"registry": checks.registry, "delays_s": checks.list_of(checks.number, 1_000)}
     registry: str
     delays_s: tuple[float, ...]
 
@@ -377,8 +301,12 @@ class Signal(Message):
 
     TYPE = 11
     CHECKS: ClassVar = {
-        "origin": _count, "registry": _registry, "kind": _text, "wait_s": _maybe(_number), "reason": _text
-    }  # fmt: skip
+        "origin": checks.count,
+        "registry": checks.registry,
+        "kind": checks.text,
+        "wait_s": checks.maybe(checks.number),
+        "reason": checks.text,
+    }
     origin: int
     registry: str
     kind: str
@@ -391,7 +319,10 @@ class Acknowledge(Message):
     """Coordinator to worker: these sequence numbers of that origin are on disk, as runs of (first, last)."""
 
     TYPE = 12
-    CHECKS: ClassVar = {"origin": _count, "runs": _list(_record(lambda a, b: (a, b), _count, _count))}
+    CHECKS: ClassVar = {
+        "origin": checks.count,
+        "runs": checks.list_of(checks.record(lambda a, b: (a, b), checks.count, checks.count)),
+    }
     origin: int
     runs: tuple[tuple[int, int], ...]
 
@@ -401,7 +332,11 @@ class Leave(Message):
     """Worker to coordinator: I stop; all my leases are yours again, and these are my last counters (see Metrics)."""
 
     TYPE = 13
-    CHECKS: ClassVar = {"origin": _count, "host": _text, "counters": _map(_text, _number)}
+    CHECKS: ClassVar = {
+        "origin": checks.count,
+        "host": checks.text,
+        "counters": checks.map_of(checks.text, checks.number),
+    }
     origin: int
     host: str
     counters: dict[str, float]
@@ -412,7 +347,7 @@ class Members(Message):
     """Coordinator to worker: who is in the mesh now."""
 
     TYPE = 14
-    CHECKS: ClassVar = {"peers": _list(_peer)}
+    CHECKS: ClassVar = {"peers": checks.list_of(_peer)}
     peers: tuple[Peer, ...]
 
 
@@ -421,7 +356,7 @@ class Results(Message):
     """Worker to coordinator over PUSH/PULL: results that lie in its spool."""
 
     TYPE = 20
-    CHECKS: ClassVar = {"results": _list(_result)}
+    CHECKS: ClassVar = {"results": checks.list_of(_result)}
     results: tuple[Result, ...]
 
 
@@ -430,7 +365,11 @@ class Metrics(Message):
     """Worker to coordinator over PUSH/PULL: counters since its start, so that a lost message costs nothing."""
 
     TYPE = 21
-    CHECKS: ClassVar = {"origin": _count, "host": _text, "counters": _map(_text, _number)}
+    CHECKS: ClassVar = {
+        "origin": checks.count,
+        "host": checks.text,
+        "counters": checks.map_of(checks.text, checks.number),
+    }
     origin: int
     host: str
     counters: dict[str, float]
@@ -444,7 +383,7 @@ class Discovered(Message):
     """
 
     TYPE = 30
-    CHECKS: ClassVar = {"origin": _count, "first_sequence": _count, "blocks": _list(_block)}
+    CHECKS: ClassVar = {"origin": checks.count, "first_sequence": checks.count, "blocks": checks.list_of(_block)}
     origin: int
     first_sequence: int
     blocks: tuple[Block, ...]
@@ -455,7 +394,7 @@ class RepairRequest(Message):
     """Node to the coordinator's gossip ROUTER: send the accepted log after this number."""
 
     TYPE = 31
-    CHECKS: ClassVar = {"after": _count}
+    CHECKS: ClassVar = {"after": checks.count}
     after: int
 
 
@@ -464,7 +403,7 @@ class Feed(Message):
     """Coordinator over PUB: the state of the crawl for those who watch; `topic` is "status" or "event"."""
 
     TYPE = 40
-    CHECKS: ClassVar = {"topic": _text, "payload": _payload}
+    CHECKS: ClassVar = {"topic": checks.text, "payload": checks.payload}
     topic: str
     payload: bytes
 
@@ -523,7 +462,7 @@ def decode(frame: bytes) -> Message:
         raise MessageError(f"not msgpack: {error}") from None
     if type(body) is not list or len(body) != 1 + len(cls.CHECKS):
         raise MessageError(f"{cls.__name__} has {1 + len(cls.CHECKS)} fields")
-    values = [_crawl(body[0])]
+    values = [checks.crawl_id(body[0])]
     for (name, check), item in zip(cls.CHECKS.items(), body[1:], strict=True):
         try:
             values.append(check(item))

@@ -14,7 +14,7 @@ from whoismesh.addresses import Range
 from whoismesh.errors import DumpError
 
 #: Texts of a record that goes into a message are cut to this, and so many statuses kept: together they stay far below
-#: messages.MAX_PAYLOAD_BYTES, whatever a registry says.
+#: checks.MAX_PAYLOAD_BYTES, whatever a registry says.
 MOST_CHARACTERS, MOST_STATUSES = 1_000, 20
 
 

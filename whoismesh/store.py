@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from whoismesh.addresses import Range
+from whoismesh.checks import CRAWL_ID_BYTES
 from whoismesh.errors import StateError
-from whoismesh.messages import CRAWL_ID_BYTES, Result
+from whoismesh.messages import Result
 from whoismesh.storage import open_database, transaction
 
 FILE = "ledger.sqlite"

@@ -203,7 +203,7 @@ class Worker:
             "worker_stopped",
             lookups=counters["lookups"],
             hits=counters["hits"],
-            undelivered=len(self._lanes.unacknowledged),
+            undelivered=len(self._lanes.findings.unacknowledged),
             frames_dropped=self._dropped,
         )
 

@@ -567,12 +567,12 @@ def test_acknowledged_results_leave_the_spool_and_others_are_sent_again() -> Non
     for _ in range(2):
         out = host.answer(only_ask(out), replies.not_found)
     assert host.hear(Acknowledge(CRAWL, 7, ((1, 1),))) == [Forget(7, ((1, 1),))]
-    assert list(host.lanes.unacknowledged) == [(7, 2)]
+    assert list(host.lanes.findings.unacknowledged) == [(7, 2)]
     assert Resend() not in host.do(Tick(), RESEND_S - 0.5)
     assert Resend() in host.do(Tick(), 2.0)
     assert Resend() not in host.do(Tick(), 2.0)
     host.hear(Acknowledge(CRAWL, 7, ((1, 2**50),)))
-    assert host.lanes.unacknowledged == {}
+    assert host.lanes.findings.unacknowledged == {}
 
 
 def test_what_an_earlier_process_left_is_sent_first_and_work_waits_for_it() -> None:
@@ -654,7 +654,7 @@ def test_a_drain_ends_in_time_with_results_in_the_spool() -> None:
     host.do(Drain())
     assert Stop() not in host.do(Tick(), DRAIN_S - 0.1)
     assert Stop() in host.do(Tick(), 0.1)
-    assert host.lanes.unacknowledged
+    assert host.lanes.findings.unacknowledged
 
 
 def test_a_worker_that_never_joined_stops_at_once() -> None:

@@ -24,7 +24,6 @@ from whoismesh.lanes.events import (
     Heard,
     Instruction,
     Joined,
-    Keep,
     Note,
     Received,
     Recovered,
@@ -35,6 +34,7 @@ from whoismesh.lanes.events import (
     Stop,
     Tick,
 )
+from whoismesh.lanes.findings import RESEND_S, Findings
 from whoismesh.lanes.lane import Lane, Lookup
 from whoismesh.ledger.budgets import MAX_WAIT_S
 from whoismesh.messages import (
@@ -55,7 +55,6 @@ from whoismesh.messages import (
     Refused,
     Renew,
     Renewed,
-    Result,
     Return,
     Signal,
     Welcome,
@@ -65,8 +64,6 @@ from whoismesh.replica import Replica
 
 #: A worker that was not answered asks to join again after the first, doubled each time up to the second, seconds.
 FIRST_JOIN_AGAIN_S, LONGEST_JOIN_AGAIN_S = 0.5, 4.0
-#: A result that is not acknowledged for this long is pushed again, seconds.
-RESEND_S = 5.0
 #: Results in the spool beyond which nothing more is asked: a slow coordinator slows its workers.
 MOST_UNACKNOWLEDGED = 20_000
 #: How long a drain may take before the worker leaves with results still in its spool, seconds.
@@ -97,13 +94,11 @@ class Lanes:
         self.origin = 0
         self.crawl = b""
         self.done = False
-        self.unacknowledged: dict[tuple[int, int], float] = {}
+        self.findings = Findings()
         self.gossip = ""
         self._bases = bases
         self._host = host
         self._lookup_number = 0
-        self._sequence = 0
-        self._news = 0
         self._joined = False
         self._join_at = 0.0
         self._join_again_s = FIRST_JOIN_AGAIN_S
@@ -111,7 +106,6 @@ class Lanes:
         self._renew_s = 2.0
         self._metrics_at = 0.0
         self._log_length = 0
-        self._recovered: set[tuple[int, int]] = set()
         self._recover_until = 0.0
         self._drain_until: float | None = None
         self._stopped = False
@@ -133,8 +127,7 @@ class Lanes:
             case Broken():
                 out += self._broken(event, now)
             case Recovered(keys):
-                self._recovered = set(keys)
-                self.unacknowledged.update(dict.fromkeys(keys, 0.0))
+                self.findings.recover(keys)
             case Drain():
                 self._drain(now)
             case Tick():
@@ -173,8 +166,7 @@ class Lanes:
             case Permits(registry=registry, delays_s=delays_s):
                 self.lanes[registry].permit(delays_s, now)
             case Acknowledge(origin=origin, runs=runs):
-                for first, last in runs:
-                    self._acknowledged(origin, first, last)
+                self.findings.acknowledged(origin, runs)
                 return [Forget(origin, runs)]
             case Members(peers=peers):
                 return [self._connect(peers)]
@@ -191,16 +183,6 @@ class Lanes:
         self.counters["leases"] += 1
         self.counters["hits"] += lane.add_lease(grant, self.replica.table.coverage)
         return []
-
-    def _acknowledged(self, origin: int, first: int, last: int) -> None:
-        # A run may name any numbers, so the shorter of it and what waits is gone through.
-        if last - first < len(self.unacknowledged):
-            keys = [(origin, sequence) for sequence in range(first, last + 1)]
-        else:
-            keys = [key for key in self.unacknowledged if key[0] == origin and first <= key[1] <= last]
-        for key in keys:
-            self.unacknowledged.pop(key, None)
-            self._recovered.discard(key)
 
     def _join(self, now: float) -> list[Instruction]:
         self._joined = False
@@ -235,7 +217,7 @@ class Lanes:
             if lane.limited_until > now:
                 left_s = lane.limited_until - now
                 out.append(Send(Signal(self.crawl, self.origin, lane.registry, "limited", left_s, "told before")))
-        if self.unacknowledged:
+        if self.findings.unacknowledged:
             out.append(self._resend(now))
         return out
 
@@ -251,7 +233,7 @@ class Lanes:
         return []
 
     def _resend(self, now: float) -> Resend:
-        self.unacknowledged.update(dict.fromkeys(self.unacknowledged, now))
+        self.findings.sent(now)
         self.counters["resends"] += 1
         return Resend()
 
@@ -311,15 +293,16 @@ class Lanes:
                 self.replica.learn(block)
                 for each in self.lanes.values():
                     each.close(network.range)
-                return [self._keep(lookup, answer, pack(network.shortened().to_map()), block, now)]
+                payload = pack(network.shortened().to_map())
+                return [self.findings.keep(self.origin, lookup, answer, now, payload=payload, block=block)]
             case Status.UNALLOCATED | Status.POOL:
                 lane.close(self._empty_block(lookup.asked))
-                return [self._keep(lookup, answer, b"", None, now)]
+                return [self.findings.keep(self.origin, lookup, answer, now)]
             case Status.ELSEWHERE if answer.elsewhere == lookup.registry and answer.url:
                 return self._redirected(lane, lookup, answer, now)
             case Status.ELSEWHERE | Status.PLACEHOLDER:
                 lane.give_up(lookup)
-                return [self._keep(lookup, answer, b"", None, now)]
+                return [self.findings.keep(self.origin, lookup, answer, now)]
             case Status.LIMITED:
                 return self._limited(lane, lookup, answer, now)
             case Status.BANNED:
@@ -332,24 +315,6 @@ class Lanes:
         if known.holds(asked.family, asked.first):
             return self.replica.grain.block(asked)
         return self.replica.grain.empty_block(asked, known)
-
-    def _keep(self, lookup: Lookup, answer: Answer, payload: bytes, block: Block | None, now: float) -> Keep:
-        self._sequence += 1
-        if block is not None:
-            self._news += 1
-        result = Result(
-            origin=self.origin,
-            sequence=self._sequence,
-            registry=lookup.registry,
-            status=answer.status,
-            asked=lookup.asked,
-            range=block.range if block is not None else lookup.asked,
-            elsewhere=answer.elsewhere,
-            reason=answer.reason[:500],
-            payload=payload,
-        )
-        self.unacknowledged[self.origin, self._sequence] = now
-        return Keep(result, block, self._news)
 
     def _redirected(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
         url = answer.url or ""
@@ -393,7 +358,7 @@ class Lanes:
         else:
             lane.give_up(lookup)
             failed = answer if answer.status is Status.MALFORMED else replace(answer, status=Status.FAILED)
-            return [self._keep(lookup, failed, b"", None, now)]
+            return [self.findings.keep(self.origin, lookup, failed, now)]
         lane.again.append(lookup)
         return []
 
@@ -433,7 +398,7 @@ class Lanes:
         if self._drain_until is not None:
             for lane in self.lanes.values():
                 out += self._give_back(lane, wait=True)
-        over = self.done and not self.unacknowledged
+        over = self.done and not self.findings.unacknowledged
         drained = self._drain_until is not None and (self._drained or now >= self._drain_until)
         if over or drained:
             self._stopped = True
@@ -448,7 +413,7 @@ class Lanes:
             self._renew_at = now + self._renew_s
             held = tuple(number for lane in self.lanes.values() for number in lane.leases)
             out.append(Send(Renew(self.crawl, self.origin, held, self.replica.accepted)))
-            if any(sent_at < now - RESEND_S for sent_at in self.unacknowledged.values()):
+            if self.findings.overdue(now):
                 out.append(self._resend(now))
         repair = self.replica.repair(self.crawl, self._log_length, now)
         if repair is not None:
@@ -461,11 +426,11 @@ class Lanes:
     def _drained(self) -> bool:
         """Tell whether nothing is on its way any more, or nothing can be delivered for want of a coordinator."""
         asking = any(lane.lookups for lane in self.lanes.values())
-        return not self.origin or not (asking or self.unacknowledged)
+        return not self.origin or not (asking or self.findings.unacknowledged)
 
     @property
     def _may_ask(self) -> bool:
-        return self._joined and self._drain_until is None and len(self.unacknowledged) < MOST_UNACKNOWLEDGED
+        return self._joined and self._drain_until is None and len(self.findings.unacknowledged) < MOST_UNACKNOWLEDGED
 
     def _ask(self, now: float) -> list[Instruction]:
         out: list[Instruction] = []
@@ -489,7 +454,7 @@ class Lanes:
 
     def _wish(self, now: float) -> list[Instruction]:
         out: list[Instruction] = []
-        recovering = self._recovered and now < self._recover_until
+        recovering = self.findings.recovered and now < self._recover_until
         wants = {}
         for registry, lane in self.lanes.items():
             if lane.hungry(now) and not recovering:
@@ -511,7 +476,7 @@ class Lanes:
 
     def _totals(self) -> dict[str, float]:
         counters = {name: float(count) for name, count in (self.counters + self.replica.counters).items()}
-        counters["unacknowledged"] = float(len(self.unacknowledged))
+        counters["unacknowledged"] = float(len(self.findings.unacknowledged))
         counters["known_blocks"] = float(len(self.replica.table))
         for registry, lane in self.lanes.items():
             counters[f"gaps_{registry}"] = float(len(lane.open))

@@ -1,0 +1,81 @@
+"""What this worker found and the coordinator does not have yet: numbered, sent, sent again, acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from whoismesh.answers import Answer
+from whoismesh.lanes.events import Keep
+from whoismesh.lanes.lane import Lookup
+from whoismesh.messages import Block, Result
+
+#: A result that is not acknowledged for this long is pushed again, seconds.
+RESEND_S = 5.0
+#: Reasons are for people; a registry's page of text is cut to this many characters.
+MOST_REASON = 500
+
+
+class Findings:
+    """The worker's results by (origin, sequence), with the time each was last sent.
+
+    `recovered` are those of an earlier process, found in the spool.
+    """
+
+    def __init__(self) -> None:
+        self.unacknowledged: dict[tuple[int, int], float] = {}
+        self.recovered: set[tuple[int, int]] = set()
+        self._sequence = 0
+        self._news = 0
+
+    def recover(self, keys: Iterable[tuple[int, int]]) -> None:
+        """Take in what the spool holds; it is due at once."""
+        self.recovered = set(keys)
+        self.unacknowledged.update(dict.fromkeys(self.recovered, 0.0))
+
+    def keep(
+        self,
+        origin: int,
+        lookup: Lookup,
+        answer: Answer,
+        now: float,
+        *,
+        payload: bytes = b"",
+        block: Block | None = None,
+    ) -> Keep:
+        """Give a new result its number, and the block if there is one."""
+        self._sequence += 1
+        if block is not None:
+            self._news += 1
+        result = Result(
+            origin=origin,
+            sequence=self._sequence,
+            registry=lookup.registry,
+            status=answer.status,
+            asked=lookup.asked,
+            range=block.range if block is not None else lookup.asked,
+            elsewhere=answer.elsewhere,
+            reason=answer.reason[:MOST_REASON],
+            payload=payload,
+        )
+        self.unacknowledged[origin, self._sequence] = now
+        return Keep(result, block, self._news)
+
+    def acknowledged(self, origin: int, runs: Iterable[tuple[int, int]]) -> None:
+        """Forget what is on the coordinator's disk: runs of (first, last) sequence numbers."""
+        for first, last in runs:
+            # A run may name any numbers, so the shorter of it and what waits is gone through.
+            if last - first < len(self.unacknowledged):
+                keys = [(origin, sequence) for sequence in range(first, last + 1)]
+            else:
+                keys = [key for key in self.unacknowledged if key[0] == origin and first <= key[1] <= last]
+            for key in keys:
+                self.unacknowledged.pop(key, None)
+                self.recovered.discard(key)
+
+    def overdue(self, now: float) -> bool:
+        """Tell whether anything was sent long ago and is not acknowledged."""
+        return any(sent_at < now - RESEND_S for sent_at in self.unacknowledged.values())
+
+    def sent(self, now: float) -> None:
+        """Note that everything was sent again."""
+        self.unacknowledged = dict.fromkeys(self.unacknowledged, now)
