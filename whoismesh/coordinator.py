@@ -242,8 +242,10 @@ class Coordinator:
                     f"cannot go on: {finish.reason}; check the servers under [registries] and the network, then run "
                     "the same command again: the state is kept"
                 )
-        if self._exit_when_done:
+        if self._exit_when_done and finish.complete:
             self._loop.create_task(self._part())
+        elif self._exit_when_done:
+            self._stop.set()
 
     async def _part(self) -> None:
         """Let workers hear the end and leave, then stop."""

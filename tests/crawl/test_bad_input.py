@@ -194,6 +194,16 @@ def test_a_dump_cut_short_is_counted_as_far_as_it_goes(in_lab):
     in_lab(crawl)
 
 
+def test_a_state_that_is_no_folder_is_refused(in_lab):
+    async def crawl(lab):
+        (lab.folder / "state").write_text("a file")
+        ended = await lab.run("crawl", "193.104.0.0/17", "--config", lab.config(), "--state", "state", "--quiet")
+        assert ended.code == 78
+        assert "state" in ended.error
+
+    in_lab(crawl)
+
+
 def test_a_state_folder_without_a_crawl_has_no_dump(in_lab):
     async def crawl(lab):
         ended = await lab.run("dump", "--state", "nowhere", "x.msgpack")
