@@ -13,6 +13,7 @@ import zmq
 
 from whoismesh.dump import open_dump, statistics
 from whoismesh.practice.compare import compare
+from whoismesh.practice.faults import Weather
 from whoismesh.worker import Share
 from whoismesh.worker import main as worker_main
 
@@ -119,6 +120,7 @@ def test_a_lost_worker_costs_time_and_no_network(in_lab, table):
     in_lab(crawl)
 
 
+@pytest.mark.slow
 def test_a_coordinator_that_comes_back_takes_its_workers_and_their_results_in(in_lab, table):
     async def crawl(lab):
         config = lab.config(*SPACE)
@@ -136,7 +138,8 @@ def test_a_coordinator_that_comes_back_takes_its_workers_and_their_results_in(in
         found = await dumped(lab, table)
         assert len(lab.practice.requests) < 1.3 * found.networks
 
-    in_lab(crawl)
+    # Slow enough that both workers meet the new coordinator before it is done.
+    in_lab(crawl, weather=Weather(0.1, 0, 1))
 
 
 @pytest.mark.slow
