@@ -15,9 +15,10 @@ from typing import Any
 import zmq
 
 from whoismesh.children import Child
-from whoismesh.errors import MessageError, StateError, TryAgainError, UnavailableError, WhoismeshError
+from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
 from whoismesh.messages import Feed, decode, topic
 from whoismesh.sockets import Inbox, open_socket, parse_endpoint
+from whoismesh.storage import make_folder
 
 #: The port of the feed is the third of the coordinator's.
 FEED_OFFSET = 2
@@ -50,10 +51,7 @@ class _Crawl:
         self._plan = plan
         self._interrupted = False
         self._over = asyncio.Event()
-        try:
-            plan.state.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StateError(f"{plan.state}: cannot be used as a state folder: {error.strerror}") from None
+        make_folder(plan.state)
         common = ["--log-level", plan.log_level]
         if plan.config is not None:
             common += ["--config", str(plan.config)]

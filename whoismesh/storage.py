@@ -112,16 +112,28 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def make_folder(folder: Path) -> None:
+    """Make a state folder if need be. Raises StateError if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(folder, error) from None
+
+
+def _unusable(folder: Path, error: OSError) -> StateError:
+    return StateError(f"{folder}: cannot be used as a state folder: {error.strerror}")
+
+
 def lock_folder(folder: Path) -> IO[bytes]:
     """Make a state folder if need be and take it for this process; keep the file returned open.
 
     Raises TryAgainError if another process has it, StateError if it cannot be written.
     """
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / "lock", "a+b")  # noqa: SIM115 - stays open as long as the process has the folder
     except OSError as error:
-        raise StateError(f"{folder}: cannot be used as a state folder: {error.strerror}") from None
+        raise _unusable(folder, error) from None
     deadline = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
