@@ -30,6 +30,11 @@ MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_SENT_BYTES = MAX_FRAME_BYTES // 4
 
 
+#: Statuses of results that the coordinator itself puts into its store: a block that workers died over again and again
+#: is given up, and everything that failed is to be tried once more.
+ABANDONED, RETRY = "abandoned", "retry"
+
+
 def _pack_range(value: Range) -> list[bytes]:
     return [value.first_bytes, value.last_bytes]
 
@@ -237,12 +242,19 @@ class Leases(Message):
 
 @dataclass(frozen=True, slots=True)
 class Renew(Message):
-    """Worker to coordinator, the heartbeat: I hold these leases, and have applied the accepted log up to `accepted`."""
+    """Worker to coordinator, the heartbeat: I hold these leases, and have applied the accepted log up to `accepted`.
+
+    `leases` maps each lease to the gaps that are left in it.
+    """
 
     TYPE = 6
-    CHECKS: ClassVar = {"origin": checks.count, "leases": checks.list_of(checks.count), "accepted": checks.count}
+    CHECKS: ClassVar = {
+        "origin": checks.count,
+        "leases": checks.map_of(checks.count, checks.count),
+        "accepted": checks.count,
+    }
     origin: int
-    leases: tuple[int, ...]
+    leases: dict[int, int]
     accepted: int
 
 
@@ -352,6 +364,26 @@ class Members(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Split(Message):
+    """Coordinator to worker: nothing is pending and others are idle; give back half of what is untouched in a lease."""
+
+    TYPE = 15
+    CHECKS: ClassVar = {"lease": checks.count}
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class Yield(Message):
+    """Worker to coordinator, the answer to Split: `ranges` of the lease are somebody else's from now on, if any."""
+
+    TYPE = 16
+    CHECKS: ClassVar = {"origin": checks.count, "lease": checks.count, "ranges": checks.list_of(checks.address_range)}
+    origin: int
+    lease: int
+    ranges: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Results(Message):
     """Worker to coordinator over PUSH/PULL: results that lie in its spool."""
 
@@ -412,7 +444,7 @@ TYPES: dict[int, type[Message]] = {
     cls.TYPE: cls
     for cls in (
         Join, Welcome, Refused, LeaseRequest, Leases, Renew, Renewed, Return, PermitRequest, Permits, Signal,
-        Acknowledge, Leave, Members, Results, Metrics, Discovered, RepairRequest, Feed,
+        Acknowledge, Leave, Members, Split, Yield, Results, Metrics, Discovered, RepairRequest, Feed,
     )
 }  # fmt: skip
 

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import replies
-from audits import audit_lanes
-from replies import BASES, URLS
+from host import CRAWL, OTHER, UNLIMITED, Host, asks, kept, number, only_ask, sent
+from replies import URLS
 
-from whoismesh.addresses import Range, parse_address
+from whoismesh.addresses import Range
 from whoismesh.answers import Reply
-from whoismesh.lanes import Lanes
 from whoismesh.lanes.engine import DRAIN_S, FAILURES_IN_A_ROW, MOST_UNACKNOWLEDGED, RESEND_S
 from whoismesh.lanes.events import (
     Ask,
     Broken,
     Connect,
     Drain,
-    Event,
     Forget,
     Heard,
-    Instruction,
     Joined,
     Keep,
     Note,
-    Received,
     Recovered,
     Repair,
     Replied,
@@ -36,7 +30,6 @@ from whoismesh.lanes.events import (
     Stop,
     Tick,
 )
-from whoismesh.lanes.lane import Lane
 from whoismesh.messages import (
     Acknowledge,
     Block,
@@ -47,8 +40,6 @@ from whoismesh.messages import (
     Leases,
     Leave,
     Members,
-    Message,
-    Metrics,
     Peer,
     PermitRequest,
     Permits,
@@ -56,87 +47,11 @@ from whoismesh.messages import (
     Renew,
     Renewed,
     RepairRequest,
-    Result,
     Return,
     Signal,
     Welcome,
 )
 from whoismesh.registries import REGISTRIES
-
-CRAWL = b"0123456789abcdef"
-OTHER = b"x" * 16
-UNLIMITED = tuple(REGISTRIES)
-
-
-class Host:
-    """A worker's engine with a clock; keeps what it did, without metrics, which come every second."""
-
-    def __init__(
-        self,
-        *,
-        protocols: tuple[str, ...] = ("rdap",),
-        connections: int = 1,
-        host_rate: float = math.inf,
-        unlimited: tuple[str, ...] = UNLIMITED,
-        join: bool = True,
-    ) -> None:
-        lanes = {registry: Lane(registry, protocols, host_rate, connections) for registry in REGISTRIES}
-        self.lanes = Lanes(lanes, BASES, "host")
-        self.now = 100.0
-        self.unlimited = unlimited
-        self.grants = 0
-        if join:
-            self.do(Tick())
-            self.join()
-
-    def do(self, event: Event, after_s: float = 0.0) -> list[Instruction]:
-        self.now += after_s
-        out = self.lanes.handle(event, self.now)
-        audit_lanes(self.lanes)
-        assert self.lanes._stopped or self.lanes.wake_at(self.now) > self.now, "it would spin"
-        return [each for each in out if not (isinstance(each, Send) and isinstance(each.message, Metrics))]
-
-    def join(self, origin: int = 7) -> list[Instruction]:
-        return self.hear(Welcome(CRAWL, origin, 1, 2, 3, 2.0, (), self.unlimited))
-
-    def hear(self, message: Message, after_s: float = 0.0) -> list[Instruction]:
-        return self.do(Received(message), after_s)
-
-    def lease(
-        self, *ranges: str, registry: str = "ripencc", verify: bool = False, first: bool = False
-    ) -> list[Instruction]:
-        self.grants += 1
-        grant = LeaseGrant(self.grants, registry, tuple(map(Range.parse, ranges)), first, verify)
-        return self.hear(Leases(CRAWL, (grant,)))
-
-    def answer(self, ask: Ask, reply: Callable[..., Reply], *more: Any, after_s: float = 0.1) -> list[Instruction]:
-        return self.do(Replied(ask.lookup, reply(ask, *more)), after_s)
-
-    def lane(self, registry: str = "ripencc") -> Lane:
-        return self.lanes.lanes[registry]
-
-
-def asks(out: list[Instruction]) -> list[Ask]:
-    return [each for each in out if isinstance(each, Ask)]
-
-
-def only_ask(out: list[Instruction]) -> Ask:
-    (ask,) = asks(out)
-    return ask
-
-
-def kept(out: list[Instruction]) -> Result:
-    (keep,) = (each for each in out if isinstance(each, Keep))
-    return keep.result
-
-
-def sent(out: list[Instruction], kind: type[Message]) -> list[Any]:
-    return [each.message for each in out if isinstance(each, Send) and isinstance(each.message, kind)]
-
-
-def number(text: str) -> int:
-    return parse_address(text)[1]
-
 
 # -- joining -------------------------------------------------------------------------------------------------------
 
@@ -205,7 +120,7 @@ def test_messages_of_another_crawl_are_counted_and_dropped() -> None:
 
 def test_messages_for_coordinators_are_counted_and_dropped() -> None:
     host = Host()
-    assert host.hear(Renew(CRAWL, 7, (), 0)) == []
+    assert host.hear(Renew(CRAWL, 7, {}, 0)) == []
     assert host.lanes.counters["messages_unexpected"] == 1
 
 
@@ -604,7 +519,7 @@ def test_renewals_name_the_leases_and_how_far_the_accepted_log_is_known() -> Non
     host = Host()
     host.lease("193.0.0.0/24")
     host.do(Heard(Discovered(CRAWL, 0, 1, (Block("arin", Range.parse("8.0.0.0/9")),))))
-    assert Send(Renew(CRAWL, 7, (1,), 1)) in host.do(Tick(), 2.0)
+    assert Send(Renew(CRAWL, 7, {1: 1}, 1)) in host.do(Tick(), 2.0)
 
 
 def test_a_hole_in_the_accepted_log_is_repaired() -> None:

@@ -87,7 +87,7 @@ class Host:
             case Ask(number, registry, _, family, address):
                 lane = self.lanes.lanes[registry]
                 audit_ask(lane, number)
-                assert self.lanes._joined
+                assert self.lanes._membership.joined
                 assert not lane.closed
                 assert not self.lanes.draining
                 assert self.now >= lane.paused_until
@@ -144,7 +144,7 @@ class Host:
                 self.do(Received(Leases(CRAWL, (grant,))))
             case "gone" if self.leased:
                 number = sorted(self.leased)[pick % len(self.leased)]
-                if self.lanes._joined:
+                if self.lanes._membership.joined:
                     del self.leased[number]
                     self.do(Received(Renewed(CRAWL, (number,), 0, False)))
             case "permits":
