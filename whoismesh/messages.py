@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 
 from whoismesh import checks
 from whoismesh.addresses import Range
+from whoismesh.blocks import Blocks
 from whoismesh.checks import Check
 from whoismesh.errors import MessageError
 from whoismesh.packing import NotPackedError, pack, unpack
-from whoismesh.registries import REGISTRIES
 
 VERSION = 1
 
@@ -74,18 +74,6 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """A discovered block as gossip tells it: who answers for it and where it is."""
-
-    registry: str
-    range: Range
-
-    def pack(self) -> list[Any]:
-        """Return the fields as msgpack takes them."""
-        return [REGISTRIES.index(self.registry), *_pack_range(self.range)]
-
-
-@dataclass(frozen=True, slots=True)
 class LeaseGrant:
     """Ranges of one registry, lent until they are renewed no more.
 
@@ -116,10 +104,10 @@ class Peer:
         return [self.origin, self.gossip]
 
 
-def _block(value: Any) -> Block:
-    if type(value) is not list or len(value) != 3 or type(value[0]) is not int or not 0 <= value[0] < len(REGISTRIES):
-        raise checks.wrong("a block", value)
-    return Block(REGISTRIES[value[0]], checks.address_range(value[1:]))
+def _blocks(value: Any) -> Blocks:
+    if type(value) is not bytes:
+        raise checks.wrong("packed blocks", value)
+    return Blocks.read(value)
 
 
 _result_fields = checks.record(
@@ -409,16 +397,16 @@ class Metrics(Message):
 
 @dataclass(frozen=True, slots=True)
 class Discovered(Message):
-    """Any node over PUB/SUB: blocks of one origin, numbered from `first_sequence` without gaps.
+    """Any node over PUB/SUB: blocks of one origin (packed, see `blocks`), numbered from `first_sequence` without gaps.
 
     Origin 0 is the coordinator's accepted log: these are on disk. Other origins are news that may still be lost.
     """
 
     TYPE = 30
-    CHECKS: ClassVar = {"origin": checks.count, "first_sequence": checks.count, "blocks": checks.list_of(_block)}
+    CHECKS: ClassVar = {"origin": checks.count, "first_sequence": checks.count, "blocks": _blocks}
     origin: int
     first_sequence: int
-    blocks: tuple[Block, ...]
+    blocks: Blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,6 +440,8 @@ TYPES: dict[int, type[Message]] = {
 def _pack(value: Any) -> Any:
     if isinstance(value, Range):
         return _pack_range(value)
+    if isinstance(value, Blocks):
+        return value.packed
     if hasattr(value, "pack"):
         return value.pack()
     raise TypeError(f"cannot send {type(value).__name__}")

@@ -11,6 +11,7 @@ from replies import URLS
 
 from whoismesh.addresses import Range
 from whoismesh.answers import Reply
+from whoismesh.blocks import Block, Blocks
 from whoismesh.lanes.engine import DRAIN_S, FAILURES_IN_A_ROW, MOST_UNACKNOWLEDGED, RESEND_S
 from whoismesh.lanes.events import (
     Ask,
@@ -32,7 +33,6 @@ from whoismesh.lanes.events import (
 )
 from whoismesh.messages import (
     Acknowledge,
-    Block,
     Discovered,
     Join,
     LeaseGrant,
@@ -113,7 +113,7 @@ def test_nothing_is_asked_while_not_joined() -> None:
 def test_messages_of_another_crawl_are_counted_and_dropped() -> None:
     host = Host()
     assert host.hear(Leases(OTHER, ())) == []
-    assert host.do(Heard(Discovered(OTHER, 0, 1, (Block("arin", Range.parse("8.0.0.0/9")),)))) == []
+    assert host.do(Heard(Discovered(OTHER, 0, 1, Blocks.of((Block("arin", Range.parse("8.0.0.0/9")),))))) == []
     assert host.lanes.counters["messages_of_another_crawl"] == 2
     assert len(host.lanes.replica.table) == 0
 
@@ -160,7 +160,7 @@ def test_not_found_closes_the_block_a_registry_allocates() -> None:
 
 def test_not_found_where_gossip_knows_a_holder_closes_a_block_too() -> None:
     host = Host()
-    host.do(Heard(Discovered(CRAWL, 3, 1, (Block("ripencc", Range.parse("193.0.0.0/16")),))))
+    host.do(Heard(Discovered(CRAWL, 3, 1, Blocks.of((Block("ripencc", Range.parse("193.0.0.0/16")),)))))
     out = host.answer(only_ask(host.lease("193.0.0.0/23", verify=True)), replies.not_found)
     assert kept(out).status == "unallocated"
     assert [str(each) for each in host.lane().open] == ["193.0.0.0/24"]
@@ -175,7 +175,7 @@ def test_a_finished_lease_is_returned_and_another_wished_for() -> None:
 
 def test_a_lease_that_is_known_entirely_is_returned_at_once_and_not_asked_about() -> None:
     host = Host()
-    host.do(Heard(Discovered(CRAWL, 3, 1, (Block("ripencc", Range.parse("193.0.0.0/21")),))))
+    host.do(Heard(Discovered(CRAWL, 3, 1, Blocks.of((Block("ripencc", Range.parse("193.0.0.0/21")),)))))
     out = host.lease("193.0.0.0/24", "193.0.4.0/24")
     assert asks(out) == []
     assert sent(out, Return) == [Return(CRAWL, 7, 1, ())]
@@ -184,14 +184,14 @@ def test_a_lease_that_is_known_entirely_is_returned_at_once_and_not_asked_about(
 
 def test_only_a_lease_to_verify_asks_about_what_is_known() -> None:
     host = Host()
-    host.do(Heard(Discovered(CRAWL, 3, 1, (Block("ripencc", Range.parse("193.0.0.0/21")),))))
+    host.do(Heard(Discovered(CRAWL, 3, 1, Blocks.of((Block("ripencc", Range.parse("193.0.0.0/21")),)))))
     assert only_ask(host.lease("193.0.0.0/24", verify=True)).address == number("193.0.0.128")
 
 
 def test_gossip_closes_gaps_and_finishes_leases() -> None:
     host = Host()
     first = only_ask(host.lease("193.0.0.0/24", "193.0.2.0/24"))
-    news = Discovered(CRAWL, 3, 1, (Block("ripencc", Range.parse("193.0.0.0/22")),))
+    news = Discovered(CRAWL, 3, 1, Blocks.of((Block("ripencc", Range.parse("193.0.0.0/22")),)))
     out = host.do(Heard(news))
     assert sent(out, Return) == [Return(CRAWL, 7, 1, ())]
     assert host.lanes.counters["hits"] == 1
@@ -211,7 +211,7 @@ def test_errands_are_asked_before_the_gaps_of_other_leases() -> None:
 
 def test_a_known_errand_is_skipped_unless_it_is_to_be_verified() -> None:
     host = Host()
-    host.do(Heard(Discovered(CRAWL, 3, 1, (Block("arin", Range.parse("193.0.0.0/21")),))))
+    host.do(Heard(Discovered(CRAWL, 3, 1, Blocks.of((Block("arin", Range.parse("193.0.0.0/21")),)))))
     assert sent(host.lease("193.0.6.1", registry="arin", first=True), Return) == [Return(CRAWL, 7, 1, ())]
     assert only_ask(host.lease("193.0.6.1", registry="arin", first=True, verify=True)).address == number("193.0.6.1")
 
@@ -518,7 +518,7 @@ def test_a_full_spool_stops_the_asking_without_spinning() -> None:
 def test_renewals_name_the_leases_and_how_far_the_accepted_log_is_known() -> None:
     host = Host()
     host.lease("193.0.0.0/24")
-    host.do(Heard(Discovered(CRAWL, 0, 1, (Block("arin", Range.parse("8.0.0.0/9")),))))
+    host.do(Heard(Discovered(CRAWL, 0, 1, Blocks.of((Block("arin", Range.parse("8.0.0.0/9")),)))))
     assert Send(Renew(CRAWL, 7, {1: 1}, 1)) in host.do(Tick(), 2.0)
 
 
@@ -529,8 +529,8 @@ def test_a_hole_in_the_accepted_log_is_repaired() -> None:
     out = host.do(Tick(), 2.0)
     assert Repair(RepairRequest(CRAWL, 0)) in out
     blocks = tuple(Block("arin", Range.parse(f"8.{each}.0.0/16")) for each in range(5))
-    assert Repair(RepairRequest(CRAWL, 3)) in host.do(Heard(Discovered(CRAWL, 0, 1, blocks[:3])))
-    host.do(Heard(Discovered(CRAWL, 0, 4, blocks[3:])))
+    assert Repair(RepairRequest(CRAWL, 3)) in host.do(Heard(Discovered(CRAWL, 0, 1, Blocks.of(blocks[:3]))))
+    host.do(Heard(Discovered(CRAWL, 0, 4, Blocks.of(blocks[3:]))))
     assert not [each for each in host.do(Tick(), 10.0) if isinstance(each, Repair)]
     assert host.lanes.replica.accepted == 5
 

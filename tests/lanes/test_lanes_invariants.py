@@ -14,6 +14,7 @@ from world import Asked, Plan, World, random_table
 
 from whoismesh.addresses import Range
 from whoismesh.answers import Reply
+from whoismesh.blocks import Block, Blocks
 from whoismesh.lanes import Lanes
 from whoismesh.lanes.events import (
     Ask,
@@ -32,7 +33,6 @@ from whoismesh.lanes.events import (
 from whoismesh.lanes.lane import Lane
 from whoismesh.messages import (
     Acknowledge,
-    Block,
     Discovered,
     LeaseGrant,
     Leases,
@@ -155,7 +155,7 @@ class Host:
                 self.do(Received(Permits(CRAWL, registry, delays)))
             case "heard":
                 self.news += 1
-                self.do(Heard(Discovered(CRAWL, 3, self.news, (Block("ripencc", where),))))
+                self.do(Heard(Discovered(CRAWL, 3, self.news, Blocks.of((Block("ripencc", where),)))))
             case "answer" if self.waiting:
                 number = sorted(self.waiting)[pick % len(self.waiting)]
                 ask = self.waiting.pop(number)

@@ -8,6 +8,7 @@ import pytest
 from scenes import ALICE, BOB, CRAWL, UNLIMITED, address, arrive, granted, join, lease, make, make_ledger, places
 
 from whoismesh.addresses import Range
+from whoismesh.blocks import Block, Blocks
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.engine import ADOPTION_S
 from whoismesh.ledger.events import (
@@ -28,7 +29,6 @@ from whoismesh.ledger.leases import AWAIT_S, LEASE_TTL_S
 from whoismesh.ledger.status import status
 from whoismesh.messages import (
     Acknowledge,
-    Block,
     Discovered,
     Feed,
     Join,
@@ -274,7 +274,7 @@ def test_nothing_is_settled_acknowledged_or_told_on_before_it_is_stored() -> Non
     assert ledger.handle(Collected(Results(CRAWL, (result,))), 1.1) == [], "on its way to the disk"
     assert ledger.handle(Stored((result,)), 1.2) == [
         Send(ALICE, Acknowledge(CRAWL, origin, ((1, 1),))),
-        Publish(Discovered(CRAWL, 0, 1, (Block("ripencc", Range.parse("193.0.0.0/21")),))),
+        Publish(Discovered(CRAWL, 0, 1, Blocks.of((Block("ripencc", Range.parse("193.0.0.0/21")),)))),
     ]
     assert ledger.coverage.held.size == 2048
     assert ledger.networks == {"ripencc": 1}
@@ -628,8 +628,8 @@ def test_the_accepted_log_is_repaired_from_any_point() -> None:
     arrive(ledger, *results)
     blocks = tuple(Block("ripencc", result.range) for result in results)
     ask: Callable[[int], RepairAsked] = lambda after: RepairAsked(BOB, RepairRequest(CRAWL, after))  # noqa: E731
-    assert ledger.handle(ask(0), 1.0) == [SendRepair(BOB, Discovered(CRAWL, 0, 1, blocks))]
-    assert ledger.handle(ask(2), 1.0) == [SendRepair(BOB, Discovered(CRAWL, 0, 3, blocks[2:]))]
+    assert ledger.handle(ask(0), 1.0) == [SendRepair(BOB, Discovered(CRAWL, 0, 1, Blocks.of(blocks)))]
+    assert ledger.handle(ask(2), 1.0) == [SendRepair(BOB, Discovered(CRAWL, 0, 3, Blocks.of(blocks[2:])))]
     assert ledger.handle(ask(3), 1.0) == []
     assert ledger.handle(ask(2**53), 1.0) == []
     assert ledger.handle(RepairAsked(BOB, RepairRequest(b"x" * 16, 0)), 1.0) == []

@@ -16,6 +16,7 @@ from typing import Any
 
 from whoismesh.addresses import Range, format_address, parse_address
 from whoismesh.answers import Reply
+from whoismesh.blocks import Blocks
 from whoismesh.lanes import Lanes
 from whoismesh.lanes import events as lane_events
 from whoismesh.lanes.lane import Lane
@@ -271,7 +272,7 @@ class World:
                 node.spool[result.origin, result.sequence] = result
                 self._push(node, (result,))
                 if block is not None:
-                    self._gossip(node, encode(Discovered(CRAWL, node.lanes.origin, news, (block,))))
+                    self._gossip(node, encode(Discovered(CRAWL, node.lanes.origin, news, Blocks.of((block,)))))
             case lane_events.Send(Metrics() as message):
                 self._carry(("push", node.number), lambda: self._collected(encode(message)))
             case lane_events.Send(message):

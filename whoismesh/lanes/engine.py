@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from whoismesh.addresses import Range
 from whoismesh.answers import CANNOT_TELL, Answer, Reply, Status, understand
+from whoismesh.blocks import Block
 from whoismesh.lanes.events import (
     Ask,
     Broken,
@@ -40,7 +41,6 @@ from whoismesh.lanes.membership import Membership
 from whoismesh.ledger.budgets import MAX_WAIT_S
 from whoismesh.messages import (
     Acknowledge,
-    Block,
     Discovered,
     Join,
     LeaseGrant,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from whoismesh.answers import Answer
+from whoismesh.blocks import Block
 from whoismesh.lanes.events import Keep
 from whoismesh.lanes.lane import Lookup
-from whoismesh.messages import Block, Result
+from whoismesh.messages import Result
 
 #: A result that is not acknowledged for this long is pushed again, seconds; doubled up to the second each time that
 #: nothing at all was acknowledged in between, or a coordinator that is slow would be sent everything again and again.

@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from whoismesh import iana, messages
 from whoismesh.addresses import Range
 from whoismesh.answers.outcome import Status
+from whoismesh.blocks import Block, BlockLog
 from whoismesh.ledger.coverage import Coverage
 from whoismesh.ledger.errands import Errand
 from whoismesh.ledger.leases import Desk
-from whoismesh.messages import Block, Result
+from whoismesh.messages import Result
 from whoismesh.registries import REGISTRIES
-from whoismesh.replica import BlockLog
 
 #: An address that could not be looked up is tried again after this long, doubled each time, seconds.
 RETRY_S = 5.0

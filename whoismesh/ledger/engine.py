@@ -10,8 +10,8 @@ somebody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import count
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count, islice
 
 from whoismesh.addresses import Range
 from whoismesh.answers.outcome import Status
@@ -55,6 +55,7 @@ from whoismesh.messages import (
     Refused,
     Renew,
     Renewed,
+    RepairRequest,
     Result,
     Results,
     Return,
@@ -64,6 +65,7 @@ from whoismesh.messages import (
     Yield,
 )
 from whoismesh.registries import REGISTRIES
+from whoismesh.replica import PIECES_A_REPAIR
 
 #: Workers renew this often, seconds.
 RENEW_S = 2.0
@@ -136,8 +138,7 @@ class Ledger:
             case Stored(results):
                 out = self._stored(results, now)
             case RepairAsked(sender, request):
-                blocks = self.log.after(request.after) if request.crawl == self.crawl else ()
-                out = [SendRepair(sender, Discovered(self.crawl, 0, request.after + 1, blocks))] if blocks else []
+                out = self._repair(sender, request)
             case Tick():
                 out = self._tick(now)
         return out + self._serve(now)
@@ -287,10 +288,22 @@ class Ledger:
                 self.health[result.registry].reached(now)
             self.account.settle(result, now)
         out = self._acknowledge(results)
-        blocks = self.log.after(accepted)
-        if blocks:
-            out.append(Publish(Discovered(self.crawl, 0, accepted + 1, blocks)))
+        out += [Publish(piece) for piece in self._pieces(accepted, len(self.log))]
         return out + self._finish(now)
+
+    def _repair(self, sender: bytes, request: RepairRequest) -> list[Instruction]:
+        if request.crawl != self.crawl:
+            return []
+        return [
+            SendRepair(sender, piece) for piece in islice(self._pieces(request.after, len(self.log)), PIECES_A_REPAIR)
+        ]
+
+    def _pieces(self, after: int, end: int) -> Iterator[Discovered]:
+        """Yield the accepted log after a number, piece by piece."""
+        while after < end:
+            blocks = self.log.after(after)
+            yield Discovered(self.crawl, 0, after + 1, blocks)
+            after += len(blocks)
 
     def _acknowledge(self, results: Iterable[Result]) -> list[Instruction]:
         by_origin: dict[int, list[int]] = {}
