@@ -100,12 +100,13 @@ def unpack_blocks(packed: bytes) -> Iterator[Block]:
 class Blocks:
     """Some blocks in order, packed. Compares equal to any other that holds the same."""
 
-    __slots__ = ("_length", "packed")
+    __slots__ = ("_length", "_unpacked", "packed")
 
-    def __init__(self, packed: bytes, length: int) -> None:
+    def __init__(self, packed: bytes, length: int, unpacked: tuple[Block, ...] | None = None) -> None:
         """Take entries that are known to be right; `read` is for others."""
         self.packed = packed
         self._length = length
+        self._unpacked = unpacked
 
     @classmethod
     def of(cls, blocks: Iterable[Block]) -> Blocks:
@@ -116,10 +117,11 @@ class Blocks:
     @classmethod
     def read(cls, packed: bytes) -> Blocks:
         """Check entries that came from somewhere. Raises MessageError."""
-        return cls(packed, sum(1 for _ in unpack_blocks(packed)))
+        unpacked = tuple(unpack_blocks(packed))
+        return cls(packed, len(unpacked), unpacked)
 
     def __iter__(self) -> Iterator[Block]:
-        return unpack_blocks(self.packed)
+        return unpack_blocks(self.packed) if self._unpacked is None else iter(self._unpacked)
 
     def __len__(self) -> int:
         return self._length
@@ -181,3 +183,7 @@ class BlockLog:
 
     def __len__(self) -> int:
         return self._piece_entries * len(self._pieces) + len(self._starts)
+
+    def __iter__(self) -> Iterator[Block]:
+        for piece in (*self._pieces, bytes(self._last)):
+            yield from unpack_blocks(piece)
