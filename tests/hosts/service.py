@@ -53,7 +53,7 @@ class Service:
                 yield json.loads(line)
 
     def says(self, event: str, deadline_s: float) -> dict[str, Any]:
-        """Wait until it has logged an event; return the first. Raises TimeoutError, or RuntimeError if it ends first."""
+        """Wait for an event in its log; return the first. Raises TimeoutError, or RuntimeError if it ends before."""
 
         def look() -> dict[str, Any] | None:
             ended = self._ended_path.exists()
