@@ -49,10 +49,11 @@ COMMAND_S = 60.0
 SEAT = """
 set -e
 ip link set lo up
-# A cable's loose ends are interfaces of this namespace: they must neither answer for the seat nor speak for themselves.
+# The loose end of a cable is an interface of this namespace: it must neither answer for the seat nor speak for itself.
 echo 1 > /proc/sys/net/ipv4/conf/all/arp_ignore
 [ ! -e /proc/sys/net/ipv6 ] || echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6
-ip link add "$1" type bridge
+# By default a bridge has the hardware address of one of its ports, and that port unplugged would still reach the seat.
+ip link add "$1" address 02:00:00:00:00:01 type bridge
 ip addr add "$2" dev "$1"
 ip link set "$1" gso_max_segs 1
 ip link set "$1" up
@@ -198,6 +199,7 @@ class Host:
         self._port = address.rpartition(".")[2]
         self._plugged = f"port{self._port}"
         self._wire: subprocess.Popen[bytes] | None = None
+        self._started = 0
         self.public_key = _make_key(self.folder / "ssh_host_ed25519_key")
         os.mkfifo(self.folder / "up")
         # Open for both: reading waits for the host, not for somebody who opens the other end.
@@ -268,7 +270,8 @@ class Host:
 
     def start(self, name: str, *command: str | Path) -> Service:
         """Start a daemon, as a transient unit of the host's systemd."""
-        return Service(self, name, [str(each) for each in command])
+        self._started += 1
+        return Service(self, name, self._started, [str(each) for each in command])
 
     # -- its cable and its power --------------------------------------------------------------------------------
 
@@ -311,11 +314,14 @@ class Host:
         if not self.running:
             return
         self.running = False
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
+        with contextlib.suppress(RuntimeError):  # it was not there yet
             # The cable first: the kernel closes a killed process's connections, which a dead host could not.
             self.partition()
-        # Ends the host's first process, and with it the kernel ends all others.
-        self._process.kill()
+        if self._process.poll() is None and (self.folder / "init").exists():
+            # The host's first process; the kernel ends all others with it. Its parent, ours, waits for that.
+            os.kill(self.init, signal.SIGKILL)
+        else:
+            self._process.kill()
         self._process.wait()
         os.close(self._up)
 
