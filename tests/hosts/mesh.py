@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab import SEAT_ADDRESS, HostLab
@@ -14,12 +16,23 @@ from waiting import wait_until
 from whoismesh.dump import open_dump
 from whoismesh.networks import Network
 from whoismesh.practice.table import AllocationTable, packaged
+from whoismesh.store import LedgerStore
 
 BIN = Path(sys.executable).parent
 #: The name that workers know the coordinator by, and its first port.
 COORDINATOR, PORT = "coordinator", 7700
+LEASE_S = 5
 #: About 500 networks of each registry: the first bytes of addresses.
 FIRST_BYTES = (61, 64, 116, 119, 177, 190, 193, 196)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A crawl's dump, how many results it has from each origin, and how many of them told again what was known."""
+
+    dump: Path
+    by_origin: Counter[int]
+    repeated: int
 
 
 class Mesh:
@@ -41,7 +54,12 @@ class Mesh:
         assert practice.stdout is not None
         if not practice.stdout.readline().startswith(b"practice registries ready"):
             raise RuntimeError((folder / "practice.log").read_text())
-        self.config = config.read_text().replace("connections = 16", f"connections = {connections}")
+        # Short leases: a host that has become slow keeps the last one of a registry to the crawl's end.
+        self.config = (
+            config.read_text()
+            .replace("[crawl]", f"[crawl]\nlease_s = {LEASE_S}")
+            .replace("connections = 16", f"connections = {connections}")
+        )
 
     def coordinate(self, host: str) -> Service:
         """Start the coordinator on a host, and wait until it is ready."""
@@ -67,13 +85,17 @@ class Mesh:
             each.says("worker_joined", 30)
         return services
 
-    def dump(self, host: str) -> Path:
-        """Write the dump on the coordinator's host, and fetch it."""
+    def fetch(self, host: str) -> Outcome:
+        """Write the dump on the coordinator's host; fetch it, and what the ledger says about who found what."""
         there = self.lab[host]
         there.run(str(BIN / "whoismesh"), "dump", "--state", "/root/coord", "/root/results.msgpack")
-        fetched = self._folder / f"{host}.msgpack"
-        fetched.write_bytes(there.path("/root/results.msgpack").read_bytes())
-        return fetched
+        shutil.copy(there.path("/root/results.msgpack"), self._folder)
+        shutil.copytree(there.path("/root/coord"), self._folder / "coord")
+        store = LedgerStore.read(self._folder / "coord")
+        by_origin = Counter(each.origin for each in store.results())
+        repeated = store.count_duplicates()
+        store.close()
+        return Outcome(self._folder / "results.msgpack", by_origin, repeated)
 
     # -- what the registries were asked -------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from lab import Host, HostLab
-from mesh import COORDINATOR, Mesh, networks, quiet_crawl
+from mesh import COORDINATOR, Mesh, Outcome, networks, quiet_crawl
 from waiting import wait_until
 
 from whoismesh.dump import open_dump, statistics
@@ -21,14 +21,17 @@ PARTITION_S = 10.0
 WORKERS = ("steady", "lossy", "parted", "doomed")
 
 
-def check(dump: Path, mesh: Mesh, quiet: Path) -> None:
+def check(outcome: Outcome, mesh: Mesh, quiet: Path) -> None:
     """The dump is complete, exact, and the one of a quiet crawl."""
-    with open_dump(dump) as records:
+    with open_dump(outcome.dump) as records:
         found = statistics(records)
     assert found.complete and found.settled == found.space and found.failed == 0
-    assert compare(dump, mesh.table).equal
-    assert networks(dump) == networks(quiet)
-    print(f"{found.networks} networks; {len(mesh.asked())} requests, {mesh.repeated()} of them repeated")
+    assert compare(outcome.dump, mesh.table).equal
+    assert networks(outcome.dump) == networks(quiet)
+    print(
+        f"{found.networks} networks; {len(mesh.asked())} requests, of which {mesh.repeated()} had been made before; "
+        f"{outcome.repeated} answers told what was known; results by origin: {dict(outcome.by_origin)}"
+    )
 
 
 def part(host: Host, mesh: Mesh) -> None:
@@ -48,6 +51,7 @@ def test_loss_delay_partition_and_a_host_gone_for_good_change_nothing(tmp_path: 
         began = time.monotonic()
         coordinator = mesh.coordinate("coord")
         workers = mesh.work(*WORKERS)
+        origins = {name: each.says("worker_joined", 0)["origin"] for name, each in workers.items()}
         mesh.wait_for_requests(400, CRAWL_S)
         lab["lossy"].impair(loss=0.2, delay_s=0.1)
         lab["doomed"].power_off()
@@ -57,10 +61,12 @@ def test_loss_delay_partition_and_a_host_gone_for_good_change_nothing(tmp_path: 
         print(f"{time.monotonic() - began:.0f} s")
         for name in ("steady", "parted"):
             assert workers[name].ends(30) == "exited 0"
-        check(mesh.dump("coord"), mesh, quiet)
-        lost = {each["host"] for each in coordinator.events() if each["event"] == "worker_lost"}
-        assert any(each.startswith(lab["doomed"].address) for each in lost)
-        assert '"Traceback' not in coordinator.output()
+        outcome = mesh.fetch("coord")
+        check(outcome, mesh, quiet)
+        # The lossy one had found about 100 of the first 400 before its cable went bad; it went on.
+        assert outcome.by_origin[origins["lossy"]] > 200
+        assert origins["doomed"] in {each["origin"] for each in coordinator.events() if each["event"] == "worker_lost"}
+        assert "Traceback" not in coordinator.output()
 
 
 def test_the_coordinator_moves_to_another_address_of_its_name(tmp_path: Path) -> None:
@@ -85,5 +91,5 @@ def test_the_coordinator_moves_to_another_address_of_its_name(tmp_path: Path) ->
         for each in workers.values():
             assert each.ends(30) == "exited 0"
             assert next(event for event in each.events() if event["event"] == "worker_stopped")["undelivered"] == 0
-        check(mesh.dump("new"), mesh, quiet)
+        check(mesh.fetch("new"), mesh, quiet)
         assert mesh.repeated() < 0.3 * len(mesh.asked())
