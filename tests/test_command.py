@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sqlite3
 import subprocess
@@ -11,6 +12,12 @@ import pytest
 import whoismesh
 from whoismesh.command import EXIT_CODES, common_arguments, run_command, settings_arguments
 from whoismesh.errors import ConfigError, TryAgainError, UsageError
+
+
+def database_error(code: int, text: str) -> sqlite3.Error:
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorcode = code
+    return error
 
 
 def run_with(error: BaseException | None, *arguments: str) -> int:
@@ -36,9 +43,22 @@ def test_the_exit_code_is_the_command_s() -> None:
         (TryAgainError("later"), 75, ["tool: later"]),
         (ConfigError("one", "two"), 78, ["tool: one", "tool: two"]),
         (
-            sqlite3.DatabaseError("malformed"),
+            database_error(sqlite3.SQLITE_CORRUPT, "malformed"),
             78,
-            ["tool: the state file is damaged or cannot be read: malformed; restore it from a copy"],
+            ["tool: the state file: cannot be used: malformed; restore it from a copy or give another --state"],
+        ),
+        (
+            database_error(sqlite3.SQLITE_FULL, "is full"),
+            75,
+            [
+                "tool: the state file: cannot be used: is full; make room or mend the disk and run the same command "
+                "again: nothing that was acknowledged is lost"
+            ],
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "file"),
+            75,
+            ["tool: file: No space left on device; make room and run it again"],
         ),
         (KeyboardInterrupt(), 130, []),
     ],

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import socket as system
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -170,6 +171,12 @@ def test_every_socket_is_bounded_in_time_and_size(opening: Open, kind: int) -> N
     assert 0 <= socket.getsockopt(zmq.LINGER) <= 1_000
     assert 0 < socket.getsockopt(zmq.SNDHWM) <= 100_000
     assert 0 < socket.getsockopt(zmq.RCVHWM) <= 100_000
+    if kind in (zmq.PUSH, zmq.PULL):
+        # A receiver that is full would be taken for dead, and its queue start anew with each new connection.
+        assert socket.getsockopt(zmq.HEARTBEAT_IVL) == 0
+        assert socket.getsockopt(zmq.TCP_KEEPALIVE) == 1
+        assert socket.getsockopt(zmq.RCVHWM) <= 10
+        return
     assert socket.getsockopt(zmq.HEARTBEAT_IVL) > 0
     assert socket.getsockopt(zmq.RECONNECT_IVL_MAX) > 0
     assert socket.getsockopt(zmq.IMMEDIATE) == (kind == zmq.PUSH)
@@ -285,5 +292,75 @@ def test_a_peer_that_comes_back_under_its_name_is_heard(opening: Open) -> None:
             assert inbox.send(b"worker", b"answer to " + text)
             assert await asyncio.to_thread(dealer.recv) == b"answer to " + text
         inbox.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_not_taken_in_waits_at_its_sender(opening: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A link with heartbeats would break after this, and its successor would bring another queue.
+    monkeypatch.setattr(sockets, "HEARTBEAT_INTERVAL_MS", 50)
+    monkeypatch.setattr(sockets, "HEARTBEAT_TIMEOUT_MS", 200)
+    listening, calling = pair(opening)
+    events = calling.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    frame = bytes(sockets.RESULT_BYTES)
+
+    async def run() -> None:
+        got: list[int] = []
+        done = asyncio.Event()
+        full = asyncio.Event()
+        sent = 0
+
+        def take(frames: list[bytes]) -> None:
+            got.append(int.from_bytes(frames[0][:4]))
+            if len(got) == 200:
+                done.set()
+
+        def send() -> None:
+            nonlocal sent
+            while sent < 200 and outgoing.send(sent.to_bytes(4) + frame[4:]):
+                sent += 1
+            loop.call_later(0.2, lambda seen=sent: full.set() if seen == sent else None)
+
+        loop = asyncio.get_running_loop()
+        incoming = Inbox(listening, take)
+        incoming.pause()
+        outgoing = Inbox(calling, lambda frames: None, send)
+        async with asyncio.timeout(20):
+            send()
+            await full.wait()
+            most = 4 * sockets.RESULT_HIGH_WATER_MESSAGES * sockets.RESULT_BYTES + 8 * sockets.LINK_BUFFER_BYTES
+            assert got == []
+            assert 0 < sent * len(frame) < most
+            assert not await asyncio.to_thread(events.poll, 1_000)
+            incoming.resume()
+            await done.wait()
+        assert got == list(range(200))
+        incoming.close()
+        outgoing.close()
+
+    try:
+        asyncio.run(run())
+    finally:
+        events.close(linger=0)
+
+
+def test_a_paused_inbox_costs_no_time(opening: Open) -> None:
+    listening, calling = pair(opening)
+
+    async def run() -> None:
+        seen = asyncio.Event()
+        inbox = Inbox(listening, lambda frames: seen.set())
+        inbox.pause()
+        await asyncio.to_thread(calling.send, b"one")
+        begun = time.process_time()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await seen.wait()
+        assert time.process_time() - begun < 0.2
+        inbox.resume()
+        async with asyncio.timeout(20):
+            await seen.wait()
+        inbox.close()
+        inbox.resume()  # after the end
 
     asyncio.run(run())

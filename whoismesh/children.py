@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO, Self
 
 from whoismesh.errors import UnavailableError
 
@@ -19,10 +21,12 @@ READY_S = 120.0
 DEATHS, DEATHS_WITHIN_S = 5, 10.0
 #: After a polite end children get this long before they are killed, seconds.
 STOP_S = 25.0
+#: Read at once from a child's standard error: what a pipe holds.
+PIPE_BYTES = 65_536
 
 
 class Child:
-    """One daemon as a child process. Its log lines go to a file; other lines (errors) to `on_error`.
+    """One daemon as a child process. Its log lines go to a file; the last other line (an error) is `said`.
 
     The child holds the read end of a pipe of ours (its lifeline): should we die, however hard, it stops.
     """
@@ -34,15 +38,14 @@ class Child:
         arguments: list[str],
         environment: Mapping[str, str],
         log: Path,
-        on_error: Callable[[str], None],
     ) -> None:
         self.name = name
         self.endpoint = ""
+        self.said = ""
         self._module = module
         self._arguments = arguments
         self._environment = environment
         self._log = log
-        self._on_error = on_error
         self._deaths: deque[float] = deque(maxlen=DEATHS)
         self._process: asyncio.subprocess.Process | None = None
         self._lifeline = -1
@@ -84,11 +87,16 @@ class Child:
 
     async def _read_errors(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None
-        with open(self._log, "ab", buffering=0) as log:
-            while line := await process.stderr.readline():
-                log.write(line)
-                if not line.startswith(b"{"):
-                    self._on_error(line.decode("utf-8", "replace").rstrip())
+        with _Log(self._log) as log:
+            rest = b""
+            # Not by readline, which raises on a long line: a pipe that nobody reads stops the child.
+            while data := await process.stderr.read(PIPE_BYTES):
+                log.write(data)
+                *lines, rest = (rest + data).split(b"\n")
+                rest = rest[-PIPE_BYTES:]
+                for line in lines:
+                    if line and not line.startswith(b"{"):
+                        self.said = line.decode("utf-8", "replace").rstrip()
 
     async def wait(self) -> int:
         """Wait for its end; return the exit code (negative: the signal that killed it)."""
@@ -120,6 +128,27 @@ class Child:
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
+
+
+class _Log:
+    """A log file that a full or read-only disk makes shorter, and that never stops a crawl."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: IO[bytes] | None = None
+        with contextlib.suppress(OSError):
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by __exit__
+
+    def write(self, data: bytes) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.write(data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 async def _read_line(descriptor: int) -> str:

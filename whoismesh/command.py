@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sqlite3
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import whoismesh
-from whoismesh.errors import ConfigError, WhoismeshError
+from whoismesh.errors import ConfigError, TryAgainError, WhoismeshError
 from whoismesh.logs import LEVELS
+from whoismesh.storage import disk_error, is_full
 
 #: EX_SOFTWARE of sysexits.h.
 BUG = 70
@@ -52,21 +55,37 @@ def run_command(
     except WhoismeshError as error:
         problems = error.problems if isinstance(error, ConfigError) else (str(error),)
         for problem in problems:
-            print(f"{parser.prog}: {problem}", file=sys.stderr)
+            _say(f"{parser.prog}: {problem}")
         return error.exit_code
     except sqlite3.DatabaseError as error:
-        print(
-            f"{parser.prog}: the state file is damaged or cannot be read: {error}; restore it from a copy",
-            file=sys.stderr,
-        )
-        return ConfigError.exit_code
+        told = disk_error(Path("the state file"), "cannot be used", error)
+        _say(f"{parser.prog}: {told}")
+        return told.exit_code
     except BrokenPipeError:
-        # Whoever reads has had enough; Python would complain once more when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever reads has had enough.
+        _give_up(sys.stdout)
         return 0
     except KeyboardInterrupt:
         return 130
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and is_full(error):
+            _give_up(sys.stdout)
+            _say(f"{parser.prog}: {error.filename or 'the output'}: {error.strerror}; make room and run it again")
+            return TryAgainError.exit_code
         # A bug of ours. Its own exit code keeps it apart from 1, which says that a crawl ended with failures.
         traceback.print_exc()
         return BUG
+
+
+def _say(line: str) -> None:
+    """Print a line on standard error; where that is a file on a full disk, the exit code has to do."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        _give_up(sys.stderr)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Write nothing more to a stream: Python would complain once more when it flushes at its end."""
+    with contextlib.suppress(OSError):  # it is no file at all
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

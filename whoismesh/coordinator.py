@@ -22,7 +22,7 @@ import zmq
 
 from whoismesh import process
 from whoismesh.command import run_command, settings_arguments
-from whoismesh.errors import MessageError, TryAgainError, UnavailableError
+from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.events import (
     Collected,
@@ -51,10 +51,11 @@ from whoismesh.messages import (
     decode,
     encode,
 )
+from whoismesh.outbox import weight
 from whoismesh.settings import Settings, load
 from whoismesh.sockets import Inbox, bind_ports, open_socket, parse_endpoint
-from whoismesh.storage import lock_folder
-from whoismesh.store import LedgerStore
+from whoismesh.storage import disk_error, lock_folder
+from whoismesh.store import CrawlRecord, LedgerStore
 
 #: The state of the crawl goes out on the feed this often, seconds.
 STATUS_S = 0.5
@@ -62,6 +63,9 @@ STATUS_S = 0.5
 PARTING_S = 5.0
 #: The loop sleeps at most this long, seconds.
 LONGEST_SLEEP_S = 0.25
+#: While more than this waits for the disk, results stay on their way: some 10,000 of them, which is two to ten commits.
+#: More would not make commits fewer, and memory has to end somewhere.
+MOST_WAITING_BYTES = 8 * 1024 * 1024
 
 
 class Coordinator:
@@ -85,10 +89,11 @@ class Coordinator:
         self._log = configure(log_level, daemon="coordinator")
         self._stop = asyncio.Event()
         self._exit_code = 0
-        self._failure: Exception | None = None
+        self._failure: WhoismeshError | None = None
         self._results: list[Result] = []
         self._counters: dict[int, tuple[str, dict[str, float]]] = {}
         self._committing = False
+        self._waiting_bytes = 0
         self._dropped = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -102,28 +107,15 @@ class Coordinator:
         try:
             sockets = [open_socket(context, kind) for kind in (zmq.ROUTER, zmq.PULL, zmq.PUB, zmq.ROUTER)]
             port = bind_ports(sockets, self._host, self._port)
-            record = self._store.begin(self._settings.space, self._settings.attempts, retry_failed=self._retry_failed)
-            budgets = {
-                registry: Budget(each.rate, each.host_rate) for registry, each in self._settings.registries.items()
-            }
-            self._ledger = Ledger(
-                record.id,
-                record.space,
-                budgets,
-                epoch=record.epoch,
-                origins=record.origins,
-                ports=(port + 1, port + 2, port + 3),
-                lease_s=self._settings.lease_s,
-                attempts=self._settings.attempts,
-                give_up_s=self._settings.give_up_s,
-            )
-            for result in self._store.results():
-                self._ledger.replay(result)
+            try:
+                record = self._take_up(port)
+            except sqlite3.Error as error:
+                raise disk_error(self._state, "the ledger cannot be taken up", error) from None
             self._leases = Inbox(sockets[0], self._on_lease_frames)
             self._collector = Inbox(sockets[1], self._on_result_frames)
             self._feed = sockets[2]
             self._repairs = Inbox(sockets[3], self._on_repair_frames)
-            process.on_signals(self._stop.set, self._stop.set)
+            process.on_signals(self._stop.set, self._quit)
             process.on_parent_death(lifeline_fd, self._stop.set)
             endpoint = f"tcp://{self._host}:{port}"
             self._log.info(
@@ -142,7 +134,34 @@ class Coordinator:
             lock.close()
         if self._failure is not None:
             raise self._failure
+        if self._exit_when_done and not self._ledger.coverage.complete:
+            raise TryAgainError(
+                f"{self._state}: stopped before the crawl was done; run the same command again to go on"
+            )
         return self._exit_code
+
+    def _take_up(self, port: int) -> CrawlRecord:
+        """Make the engine from what is stored. Raises StateError, sqlite3.Error."""
+        record = self._store.begin(self._settings.space, self._settings.attempts, retry_failed=self._retry_failed)
+        self._ledger = Ledger(
+            record.id,
+            record.space,
+            {registry: Budget(each.rate, each.host_rate) for registry, each in self._settings.registries.items()},
+            epoch=record.epoch,
+            origins=record.origins,
+            ports=(port + 1, port + 2, port + 3),
+            lease_s=self._settings.lease_s,
+            attempts=self._settings.attempts,
+            give_up_s=self._settings.give_up_s,
+        )
+        for result in self._store.results():
+            self._ledger.replay(result)
+        return record
+
+    def _quit(self) -> None:
+        """End at once: the second signal. What is being stored is stored whole or not at all, and then sent again."""
+        self._log.warning("coordinator_quit", unstored_bytes=self._waiting_bytes)
+        os._exit(TryAgainError.exit_code)
 
     async def _serve(self) -> None:
         self._event(Tick())
@@ -218,6 +237,9 @@ class Coordinator:
                 self._publish(encode(message))
             case Store(results):
                 self._results.extend(results)
+                self._waiting_bytes += sum(map(weight, results))
+                if self._waiting_bytes > MOST_WAITING_BYTES:
+                    self._collector.pause()
                 self._commit_soon()
             case StoreCounters(origin, host, counters):
                 self._counters[origin] = (host, dict(counters))
@@ -278,12 +300,12 @@ class Coordinator:
                 results, self._results = tuple(self._results), []
                 counters, self._counters = self._counters, {}
                 await self._loop.run_in_executor(self._executor, self._store.append, results, counters)
+                self._waiting_bytes -= sum(map(weight, results))
+                if self._waiting_bytes <= MOST_WAITING_BYTES:
+                    self._collector.resume()
                 self._event(Stored(results))
         except sqlite3.Error as error:
-            self._failure = TryAgainError(
-                f"{self._state}: results cannot be stored: {error}; make room or mend the disk and run the same "
-                "command again: nothing that was acknowledged is lost"
-            )
+            self._failure = disk_error(self._state, "results cannot be stored", error)
             self._stop.set()
         finally:
             self._committing = False

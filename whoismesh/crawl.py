@@ -8,13 +8,13 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import zmq
 
-from whoismesh.children import Child
+from whoismesh.children import STOP_S, Child
 from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
 from whoismesh.messages import Feed, decode, topic
 from whoismesh.sockets import Inbox, open_socket, parse_endpoint
@@ -39,7 +39,6 @@ class CrawlPlan:
     retry_failed: bool = False
     on_status: Callable[[dict[str, Any]], None] = lambda status: None
     on_event: Callable[[dict[str, Any]], None] = lambda event: None
-    errors: list[str] = field(default_factory=list)
 
 
 async def crawl(plan: CrawlPlan) -> int:
@@ -53,7 +52,7 @@ async def crawl(plan: CrawlPlan) -> int:
 class _Crawl:
     def __init__(self, plan: CrawlPlan) -> None:
         self._plan = plan
-        self._interrupted = False
+        self._interrupted = asyncio.Event()
         self._over = asyncio.Event()
         make_folder(plan.state)
         common = ["--log-level", plan.log_level]
@@ -66,7 +65,6 @@ class _Crawl:
             [*common, "--state", str(state), "--exit-when-done"],
             plan.environment,
             state / "coordinator.log",
-            plan.errors.append,
         )
         self._common = common
         self._workers: list[Child] = []
@@ -78,8 +76,11 @@ class _Crawl:
         # Only this once: a coordinator that dies and is started again must not open again what failed since.
         retry = ["--retry-failed"] if self._plan.retry_failed else []
         await self._coordinator.start(["--listen", "tcp://127.0.0.1:0", *retry])
+        if self._interrupted.is_set():
+            await self._coordinator.stop()
+            raise self._stopped()
         if not self._coordinator.endpoint:
-            raise _ended(await self._coordinator.wait(), "the coordinator", self._plan)
+            raise _ended(await self._coordinator.wait(), self._coordinator, self._plan)
         endpoint = self._coordinator.endpoint
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         feed = self._follow(context, endpoint)
@@ -102,25 +103,39 @@ class _Crawl:
             await asyncio.gather(watch_coordinator, *watchers, return_exceptions=True)
             feed.close()
             context.destroy(linger=0)
-        if self._interrupted:
-            raise TryAgainError(f"stopped; run the same command with --state {self._plan.state} again to go on")
+        if self._interrupted.is_set():
+            raise self._stopped()
         if code not in (0, 1):
-            raise _ended(code, "the coordinator", self._plan)
+            raise _ended(code, self._coordinator, self._plan)
         return code
 
+    def _stopped(self) -> TryAgainError:
+        return TryAgainError(f"stopped; run the same command with --state {self._plan.state} again to go on")
+
     def _interrupt(self) -> None:
-        """First let the workers deliver; the coordinator follows when they are gone, or at the second signal."""
-        number = signal.SIGKILL if self._interrupted else signal.SIGTERM
-        self._interrupted = True
+        """First let the workers deliver; the coordinator follows when they are gone.
+
+        At the second signal, or when the workers do not come to an end, all are killed: what they hold is in their
+        spools and goes out at the next start.
+        """
+        if self._interrupted.is_set():
+            self._kill()
+            return
+        self._interrupted.set()
         for worker in self._workers:
-            worker.signal(number)
-        if number == signal.SIGKILL or not self._workers:
+            worker.signal(signal.SIGTERM)
+        if not self._workers:
             self._coordinator.signal(signal.SIGTERM)
+        asyncio.get_running_loop().call_later(STOP_S, self._kill)
+
+    def _kill(self) -> None:
+        for child in [*self._workers, self._coordinator]:
+            child.signal(signal.SIGKILL)
 
     async def _watch_coordinator(self, endpoint: str) -> int:
         while True:
             code = await self._coordinator.wait()
-            if code >= 0 or self._interrupted:
+            if code >= 0 or self._interrupted.is_set():
                 self._over.set()
                 return code
             if not self._coordinator.may_start_again():
@@ -140,13 +155,16 @@ class _Crawl:
             ],
             self._plan.environment,
             self._plan.state / f"worker-{number}.log",
-            self._plan.errors.append,
         )
         self._workers.append(worker)
         while True:
+            if self._interrupted.is_set():
+                return
             await worker.start()
+            if self._interrupted.is_set():
+                worker.signal(signal.SIGTERM)
             code = await worker.wait()
-            if self._interrupted:
+            if self._interrupted.is_set():
                 # The last worker to leave closes the door.
                 self._workers.remove(worker)
                 if not self._workers:
@@ -158,7 +176,7 @@ class _Crawl:
                 await self._over.wait()
                 return
             if code > 0 or not worker.may_start_again():
-                raise _ended(code, worker.name, self._plan)
+                raise _ended(code, worker, self._plan)
 
     def _follow(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> Inbox:
         host, port = parse_endpoint(endpoint)
@@ -178,10 +196,10 @@ class _Crawl:
         (self._plan.on_status if message.topic == "status" else self._plan.on_event)(payload)
 
 
-def _ended(code: int, name: str, plan: CrawlPlan) -> WhoismeshError:
+def _ended(code: int, child: Child, plan: CrawlPlan) -> WhoismeshError:
     """Return the error of a child that ended by itself: its own line and exit code."""
-    said = plan.errors[-1].partition(": ")[2] if plan.errors else ""
-    error = WhoismeshError(said or f"{name} ended with {code}; see the logs in {plan.state}")
+    said = child.said.partition(": ")[2]
+    error = WhoismeshError(said or f"{child.name} ended with {code}; see the logs in {plan.state}")
     error.exit_code = code if code > 0 else UnavailableError.exit_code
     return error
 

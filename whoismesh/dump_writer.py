@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import heapq
 import os
+import sqlite3
 import time
 from bisect import bisect_left
 from collections import Counter
@@ -20,17 +21,19 @@ import whoismesh
 from whoismesh import iana
 from whoismesh.addresses import Range
 from whoismesh.dump import FORMAT, VERSION, Unheld, footer_of
-from whoismesh.errors import DumpError
+from whoismesh.errors import DumpError, TryAgainError
 from whoismesh.ledger import Ledger
 from whoismesh.networks import Network
 from whoismesh.packing import NotPackedError, pack, unpack
+from whoismesh.storage import disk_error, is_full
 from whoismesh.store import LedgerStore
 
 
 def write_dump(state: Path, path: Path) -> None:
     """Write the dump of a coordinator's state folder, whether the crawl is running or not.
 
-    The file appears whole or not at all. Raises StateError for the state, DumpError if the file cannot be written.
+    The file appears whole or not at all. Raises StateError for the state, DumpError if the file cannot be written,
+    TryAgainError if a disk is full.
     """
     target = Path(os.path.realpath(path))  # a link stays one
     temporary = target.parent / f".{target.name[:50]}.{os.getpid()}"
@@ -45,7 +48,14 @@ def write_dump(state: Path, path: Path) -> None:
             os.fsync(file.fileno())
         temporary.replace(target)
     except OSError as error:
+        if is_full(error):
+            raise TryAgainError(
+                f"{path}: cannot be written: {error.strerror}; make room or give another file, then run the same "
+                "command again: the state is kept"
+            ) from None
         raise DumpError(f"{path}: cannot be written: {error.strerror}; give another file") from None
+    except sqlite3.Error as error:
+        raise disk_error(state, "cannot be read", error) from None
     finally:
         store.close()
         with contextlib.suppress(OSError):

@@ -5,15 +5,28 @@ Events are past tense in snake_case; values go into fields. Nothing secret is ev
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 LEVELS = ("debug", "info", "warning", "error")
+
+
+class _Stderr:
+    """Standard error as it is at the moment; a line that cannot be written (a full disk, a closed pipe) is dropped."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 def configure(level: str = "info", **bound: Any) -> FilteringBoundLogger:
@@ -35,7 +48,7 @@ def configure(level: str = "info", **bound: Any) -> FilteringBoundLogger:
             *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
     )
     logger: FilteringBoundLogger = structlog.get_logger(**bound)
     return logger

@@ -2,7 +2,8 @@
 
 What ZeroMQ does silently, and what is done about it: PUB and ROUTER drop at the high-water mark and PUSH blocks, so
 nothing here is the only road of anything that matters; LINGER is infinite by default, so a process would hang at its
-end; one awaited receive a message costs 16 times a drained queue, so sockets are polled once and drained.
+end; one awaited receive a message costs 16 times a drained queue, so sockets are polled once and drained; a receiver
+that is full reads no heartbeats either and is taken for dead, so the link that may fill (results) has none.
 """
 
 from __future__ import annotations
@@ -17,13 +18,24 @@ import zmq
 from whoismesh.errors import UnavailableError, UsageError
 from whoismesh.messages import MAX_FRAME_BYTES
 
-#: Messages queued for one peer. Result batches and permits are small; a peer this far behind is better dropped on, and
-#: what is dropped is sent again.
-HIGH_WATER_MESSAGES = 10_000
+#: Messages queued for one peer: leases, permits and news, 20 s of them at the most that one peer sends (FLUSH_S). A
+#: peer this far behind is better dropped on: leases lapse, and news is repaired from the accepted log.
+HIGH_WATER_MESSAGES = 1_000
+#: Results queued for one peer, on each side. A message is RESULT_BYTES at most (or one result of 64 KiB), so a
+#: coordinator that takes none holds 4 x 64 KiB a worker in ZeroMQ and about as much in the kernel (LINK_BUFFER_BYTES):
+#: 50 MB for 100 workers, 0.5 GB for 1,000. The rest stays in the workers' spools.
+RESULT_HIGH_WATER_MESSAGES = 4
+RESULT_BYTES = 64 * 1024
+#: Buffer of the kernel for the link of results (it doubles this). Left to itself it grows to 4 MiB a worker.
+LINK_BUFFER_BYTES = 128 * 1024
 #: How long a closing socket may still deliver (ms): gossip and feeds nothing, leases and results a moment.
 LINGER_MS = 500
 #: A silent peer is noticed after this (ms); TCP alone takes half an hour.
 HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS = 2_000, 10_000
+#: The link of results has TCP's own keepalive, which the kernel answers whether the process reads or not: idle time,
+#: interval (seconds) and count after which a vanished host's connection is closed. Minutes are soon enough there: the
+#: link of leases notices first.
+KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT = 60, 15, 4
 #: Reconnects back off to this (ms), or a restarted coordinator meets a storm.
 RECONNECT_FIRST_MS, RECONNECT_MOST_MS = 100, 5_000
 #: Peers whose handshake hangs are let go (ms).
@@ -38,17 +50,27 @@ def open_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socke
     """Return a socket of that kind with all options set."""
     socket = context.socket(kind)
     socket.setsockopt(zmq.LINGER, LINGER_MS)
-    socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MESSAGES)
-    socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MESSAGES)
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
-    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-    socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_FIRST_MS)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MOST_MS)
     socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
     socket.setsockopt(zmq.BACKLOG, BACKLOG)
     socket.setsockopt(zmq.IPV6, 1)
+    if kind in (zmq.PUSH, zmq.PULL):
+        socket.setsockopt(zmq.SNDHWM, RESULT_HIGH_WATER_MESSAGES)
+        socket.setsockopt(zmq.RCVHWM, RESULT_HIGH_WATER_MESSAGES)
+        socket.setsockopt(zmq.SNDBUF, LINK_BUFFER_BYTES)
+        socket.setsockopt(zmq.RCVBUF, LINK_BUFFER_BYTES)
+        socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, KEEPALIVE_INTERVAL_S)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT)
+    else:
+        socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MESSAGES)
+        socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MESSAGES)
+        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
     if kind == zmq.PUSH:
         # Do not queue for a collector that is not there: it would be lost with the process; the spool keeps it.
         socket.setsockopt(zmq.IMMEDIATE, 1)
@@ -63,13 +85,21 @@ class Inbox:
     """A socket tied to the running asyncio loop: each frame that comes in goes to `on_frames`.
 
     The file descriptor of a ZeroMQ socket is edge-triggered and shared by both directions: it is drained until empty,
-    and looked at again after every send.
+    and looked at again after every send. After a send that was not taken, `on_room` is called when one may be.
     """
 
-    def __init__(self, socket: zmq.Socket[bytes], on_frames: Callable[[list[bytes]], None]) -> None:
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        on_frames: Callable[[list[bytes]], None],
+        on_room: Callable[[], None] = lambda: None,
+    ) -> None:
         self.socket = socket
         self.dropped = 0
         self._on_frames = on_frames
+        self._on_room = on_room
+        self._refused = False
+        self._paused = False
         self._loop = asyncio.get_running_loop()
         self._descriptor = socket.fileno()
         self._scheduled = False
@@ -82,10 +112,25 @@ class Inbox:
             self.socket.send_multipart(frames, zmq.NOBLOCK)
         except zmq.ZMQError:
             self.dropped += 1
+            self._refused = True
             return False
         finally:
             self._schedule()
         return True
+
+    def pause(self) -> None:
+        """Take nothing in until `resume`: what comes fills ZeroMQ's queue, then the kernel's, then the sender waits."""
+        if not self._paused:
+            self._paused = True
+            # It would be called over and over: the descriptor stays readable until somebody looks at the socket.
+            self._loop.remove_reader(self._descriptor)
+
+    def resume(self) -> None:
+        """Take frames in again."""
+        if self._paused and not self.socket.closed:
+            self._paused = False
+            self._loop.add_reader(self._descriptor, self._drain)
+            self._schedule()
 
     def close(self) -> None:
         """Stop listening and close the socket."""
@@ -100,11 +145,12 @@ class Inbox:
     def _drain(self) -> None:
         self._scheduled = False
         for _ in range(DRAIN_FRAMES):
-            if self.socket.closed:
+            if self.socket.closed or self._paused:
                 return
             try:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.ZMQError:
+                self._tell_of_room()
                 return
             try:
                 self._on_frames(frames)
@@ -113,6 +159,11 @@ class Inbox:
                 self._schedule()
                 raise
         self._schedule()
+
+    def _tell_of_room(self) -> None:
+        if self._refused and int(self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT:
+            self._refused = False
+            self._on_room()
 
 
 def parse_endpoint(text: str, *, what: str = "--listen") -> tuple[str, int]:

@@ -14,6 +14,9 @@ from whoismesh.errors import MessageError, StateError
 from whoismesh.messages import Result, Results, decode, encode
 from whoismesh.storage import open_database, transaction
 
+#: Names a result for ever: its origin and sequence number.
+Key = tuple[int, int]
+
 FILE = "spool.sqlite"
 VERSION = 1
 
@@ -62,22 +65,22 @@ class Spool:
                 [(origin, first, last) for first, last in runs],
             )
 
-    def keys(self) -> tuple[tuple[int, int], ...]:
+    def keys(self) -> tuple[Key, ...]:
         """Return (origin, sequence) of all that is not acknowledged."""
         return tuple(self._database.execute("SELECT origin, sequence FROM results ORDER BY origin, sequence"))
 
-    def all(self) -> list[Result]:
-        """Return all that is not acknowledged. Raises StateError if a row is damaged."""
-        found: list[Result] = []
-        for (frame,) in self._database.execute("SELECT frame FROM results ORDER BY origin, sequence"):
-            try:
-                message = decode(frame)
-                if not isinstance(message, Results):
-                    raise MessageError(f"holds a {type(message).__name__}")
-            except MessageError as error:
-                raise StateError(f"{self._path}: is damaged ({error}); remove it, its lookups are repeated") from None
-            found.extend(message.results)
-        return found
+    def get(self, key: Key) -> Result | None:
+        """Return one result that is not acknowledged. Raises StateError if its row is damaged."""
+        row = self._database.execute("SELECT frame FROM results WHERE origin = ? AND sequence = ?", key).fetchone()
+        if row is None:
+            return None
+        try:
+            message = decode(row[0])
+            if not isinstance(message, Results) or len(message.results) != 1:
+                raise MessageError("holds no result where there was one")
+        except MessageError as error:
+            raise StateError(f"{self._path}: is damaged ({error}); remove it, its lookups are repeated") from None
+        return message.results[0]
 
     def close(self) -> None:
         """Close the file."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -11,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from whoismesh.errors import StateError, TryAgainError
+from whoismesh.errors import StateError, TryAgainError, WhoismeshError
 
 #: "PRAGMA application_id": the letters WMSH, so that a foreign SQLite file is told from ours.
 APPLICATION_ID = 0x574D5348
@@ -22,12 +24,17 @@ LOCK_WAIT_S = 10.0
 #: How long a statement waits for another process that writes (a dump during a crawl), milliseconds.
 BUSY_MS = 10_000
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+#: What a full or failing disk says: SQLite takes "no space" at some moments (its shared memory) for an I/O error.
+_DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def open_database(
     path: Path, version: int, schema: str, *, durable: bool, read_only: bool = False
 ) -> sqlite3.Connection:
-    """Open or make a database. Raises StateError for a damaged, foreign or newer file, and never changes one.
+    """Open or make a database. Raises StateError or TryAgainError, and changes no file that it raises for.
+
+    StateError is for what is damaged, foreign, newer or not ours to write, TryAgainError for a full or failing disk.
 
     `durable` files lose nothing to a power cut (synchronous=FULL); the others nothing to a killed process.
     """
@@ -36,6 +43,8 @@ def open_database(
     if path.is_file() and 0 < path.stat().st_size < SMALLEST_BYTES:
         raise StateError(f"{path}: is no whoismesh state file; restore it from a copy or give another --state")
     uri = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+    if read_only and not os.access(path.parent, os.W_OK):
+        uri += _for_a_disk_that_is_read_only(path)
     try:
         database = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
@@ -54,7 +63,32 @@ def open_database(
     return database
 
 
-def _cannot_open(path: Path, error: sqlite3.Error) -> StateError:
+def _for_a_disk_that_is_read_only(path: Path) -> str:
+    """Return how to read a file beside which SQLite can make none: it cannot change, so it needs no shared memory."""
+    log = Path(f"{path}-wal")
+    if log.exists() and log.stat().st_size:
+        raise StateError(
+            f"{path}: lies on a disk that cannot be written and was not closed; "
+            "copy the folder to another and give that --state"
+        )
+    return "&immutable=1"
+
+
+def disk_error(where: Path, problem: str, error: sqlite3.Error) -> WhoismeshError:
+    """Return what to tell of a state file that cannot be written or read any more."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        return StateError(f"{where}: {problem}: {error}; restore it from a copy or give another --state")
+    return TryAgainError(
+        f"{where}: {problem}: {error}; make room or mend the disk and run the same command again: "
+        "nothing that was acknowledged is lost"
+    )
+
+
+def _cannot_open(path: Path, error: sqlite3.Error) -> WhoismeshError:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK:
+        return TryAgainError(
+            f"{path}: cannot be opened: {error}; make room or mend the disk and run the same command again"
+        )
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
         return StateError(
             f"{path}: is no whoismesh state file or is damaged ({error}); "
@@ -113,21 +147,29 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a state folder if need be. Raises StateError if that cannot be."""
+    """Make a state folder if need be. Raises StateError if that cannot be, TryAgainError for a full disk."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unusable(folder, error) from None
 
 
-def _unusable(folder: Path, error: OSError) -> StateError:
-    return StateError(f"{folder}: cannot be used as a state folder: {error.strerror}")
+def is_full(error: OSError) -> bool:
+    """Tell whether an error means that the disk, or this user's part of it, is full."""
+    return error.errno in _NO_SPACE
+
+
+def _unusable(folder: Path, error: OSError) -> WhoismeshError:
+    reason = f"{folder}: cannot be used as a state folder: {error.strerror}"
+    if is_full(error):
+        return TryAgainError(f"{reason}; make room and run the same command again")
+    return StateError(f"{reason}; mend that or give another --state")
 
 
 def lock_folder(folder: Path) -> IO[bytes]:
     """Make a state folder if need be and take it for this process; keep the file returned open.
 
-    Raises TryAgainError if another process has it, StateError if it cannot be written.
+    Raises TryAgainError if another process has it or the disk is full, StateError if it cannot be written.
     """
     make_folder(folder)
     try:
@@ -146,7 +188,7 @@ def lock_folder(folder: Path) -> IO[bytes]:
                 raise TryAgainError(f"{folder}: in use by process {holder}; stop it or give another --state") from None
             time.sleep(0.05)
             continue
-        file.truncate(0)
-        file.write(str(os.getpid()).encode())
-        file.flush()
+        with contextlib.suppress(OSError):  # a full disk; who has the folder is a courtesy, the lock is what counts
+            os.truncate(file.fileno(), 0)
+            os.write(file.fileno(), str(os.getpid()).encode())
         return file

@@ -58,25 +58,20 @@ from whoismesh.lookups import Lookups, NoAnswerError
 from whoismesh.messages import (
     Discovered,
     Metrics,
-    Result,
-    Results,
     decode,
     encode,
     topic,
 )
+from whoismesh.outbox import Outbox
 from whoismesh.settings import Settings, load
 from whoismesh.sockets import Inbox, bind_ports, open_socket, parse_endpoint
 from whoismesh.spool import Spool
-from whoismesh.storage import lock_folder
+from whoismesh.storage import disk_error, lock_folder
 
 #: Results gather this long before they are spooled and sent together: a transaction and a message each.
 FLUSH_S = 0.02
-#: Results of one message: with the longest records still under messages.MAX_SENT_BYTES.
-RESULTS_A_MESSAGE = 500
 #: The loop sleeps at most this long, seconds.
 LONGEST_SLEEP_S = 0.5
-#: When the collector takes nothing, pushing is tried again after the first, at most the second of these, seconds.
-FIRST_PUSH_AGAIN_S, LONGEST_PUSH_AGAIN_S = 0.05, 2.0
 #: A coordinator that does not answer is told of this often, seconds.
 SILENCE_S = 10.0
 
@@ -130,9 +125,6 @@ class Worker:
         self._asking: set[asyncio.Task[None]] = set()
         self._peers: set[str] = set()
         self._dropped = 0
-        self._pushing_again = False
-        self._push_again_s = FIRST_PUSH_AGAIN_S
-        self._results: Inbox | None = None
         self._repairs: Inbox | None = None
         self._welcome: Joined | None = None
 
@@ -141,6 +133,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         lock = lock_folder(self._state)
         self._spool = Spool(self._state)
+        self._outbox = Outbox(self._spool, self._state, self._fail)
         lanes = {
             registry: Lane(registry, each.protocols, each.host_rate, self._share.of(each.connections))
             for registry, each in self._settings.registries.items()
@@ -155,7 +148,7 @@ class Worker:
             port = bind_ports([self._publisher], listen_host, listen_port)
             self._lanes.gossip = f"tcp://{listen_host}:{port}"
             dealer = open_socket(self._context, zmq.DEALER)
-            dealer.connect(f"tcp://{self._coordinator[0]}:{self._coordinator[1]}")
+            dealer.connect(self._where)
             self._leases = Inbox(dealer, self._on_lease_frames)
             subscriber = open_socket(self._context, zmq.SUB)
             subscriber.setsockopt(zmq.SUBSCRIBE, topic(Discovered))
@@ -164,7 +157,7 @@ class Worker:
             process.on_parent_death(lifeline_fd, self._stop.set)
             self._log.info(
                 "worker_ready",
-                coordinator=f"tcp://{self._coordinator[0]}:{self._coordinator[1]}",
+                coordinator=self._where,
                 gossip=self._lanes.gossip,
             )
             process.tell_ready(ready_fd, self._lanes.gossip)
@@ -177,7 +170,17 @@ class Worker:
             lock.close()
         if self._failure is not None:
             raise self._failure
+        undelivered = len(self._lanes.findings.unacknowledged)
+        if undelivered:
+            raise TryAgainError(
+                f"{self._state}: stopped with {undelivered} results that the coordinator at {self._where} has not "
+                "acknowledged; they are kept: start again with the same --state to deliver them"
+            )
         return 0
+
+    @property
+    def _where(self) -> str:
+        return f"tcp://{self._coordinator[0]}:{self._coordinator[1]}"
 
     async def _serve(self) -> None:
         silent_since = time.monotonic()
@@ -189,13 +192,14 @@ class Worker:
                 if self._welcome is None:
                     self._log.warning(
                         "coordinator_silent",
-                        coordinator=f"tcp://{self._coordinator[0]}:{self._coordinator[1]}",
+                        coordinator=self._where,
                         seconds=round(time.monotonic() - silent_since),
                     )
         for task in self._asking:
             task.cancel()
         self._flush()
-        for inbox in (self._leases, self._gossip, self._results, self._repairs):
+        self._outbox.close()
+        for inbox in (self._leases, self._gossip, self._repairs):
             if inbox is not None:
                 inbox.close()
         self._publisher.close()
@@ -258,15 +262,13 @@ class Worker:
                     self._flushing = True
                     self._loop.call_later(FLUSH_S, self._flush)
             case Send(Metrics() as message):
-                if self._results is not None:
-                    self._results.send(encode(message))
+                self._outbox.tell(message)
             case Send(message):
                 self._leases.send(encode(message))
             case Forget(origin, runs):
-                self._spool.forget(origin, runs)
+                self._outbox.forget(origin, runs)
             case Resend():
-                self._flush()
-                self._push(self._spool.all())
+                self._outbox.send_again()
             case Repair(message):
                 if self._repairs is not None:
                     self._repairs.send(encode(message))
@@ -279,9 +281,7 @@ class Worker:
             case Stop(error):
                 self._flush()
                 if error:
-                    self._fail(
-                        StateError(f"the coordinator at tcp://{self._coordinator[0]}:{self._coordinator[1]}: {error}")
-                    )
+                    self._fail(StateError(f"the coordinator at {self._where}: {error}"))
                 self._stop.set()
 
     def _fail(self, error: WhoismeshError) -> None:
@@ -299,24 +299,32 @@ class Worker:
             self._event(event)
 
     def _join(self, joined: Joined) -> None:
-        """Open the links that the welcome tells of; after a coordinator's restart they are there already."""
+        """Open the links that the welcome tells of: anew where a coordinator that came back has other ports."""
         try:
             self._spool.belong_to(joined.crawl)
         except StateError as error:
             self._fail(error)
             return
-        self._log.info("worker_joined", origin=joined.origin)
-        if self._welcome is not None:
+        except sqlite3.Error as error:
+            self._fail(disk_error(self._state, "the crawl cannot be noted", error))
             return
-        self._welcome = joined
+        self._log.info("worker_joined", origin=joined.origin)
         host = self._coordinator[0]
+        before, self._welcome = self._welcome, joined
+        # Always anew: it has no heartbeats, and may still wait for a host that is gone.
         push = open_socket(self._context, zmq.PUSH)
         push.connect(f"tcp://{host}:{joined.results}")
-        self._results = Inbox(push, lambda frames: None)
-        self._gossip.socket.connect(f"tcp://{host}:{joined.feed}")
-        repairs = open_socket(self._context, zmq.DEALER)
-        repairs.connect(f"tcp://{host}:{joined.repair}")
-        self._repairs = Inbox(repairs, self._on_gossip_frames)
+        self._outbox.open(joined.crawl, push)
+        if before is None or before.feed != joined.feed:
+            if before is not None:
+                self._gossip.socket.disconnect(f"tcp://{host}:{before.feed}")
+            self._gossip.socket.connect(f"tcp://{host}:{joined.feed}")
+        if before is None or before.repair != joined.repair:
+            if self._repairs is not None:
+                self._repairs.close()
+            repairs = open_socket(self._context, zmq.DEALER)
+            repairs.connect(f"tcp://{host}:{joined.repair}")
+            self._repairs = Inbox(repairs, self._on_gossip_frames)
 
     def _connect(self, peers: set[str]) -> None:
         for gossip in peers - self._peers:
@@ -337,18 +345,8 @@ class Worker:
         """Spool what has gathered, then push it to the coordinator and gossip it: never the other way round."""
         self._flushing = False
         kept, self._kept = self._kept, []
-        if not kept:
+        if not kept or not self._outbox.keep([each.result for each in kept]):
             return
-        try:
-            self._spool.add([each.result for each in kept])
-        except sqlite3.Error as error:
-            self._fail(
-                TryAgainError(
-                    f"{self._state}: results cannot be kept: {error}; make room or mend the disk and start again"
-                )
-            )
-            return
-        self._push([each.result for each in kept])
         news = [each for each in kept if each.block is not None]
         if news:
             blocks = Blocks.of(each.block for each in news if each.block is not None)
@@ -357,25 +355,6 @@ class Worker:
                 self._publisher.send(encode(message), zmq.NOBLOCK)
             except zmq.ZMQError:
                 self._dropped += 1
-
-    def _push(self, results: list[Result]) -> None:
-        if self._results is None:
-            return
-        for at in range(0, len(results), RESULTS_A_MESSAGE):
-            piece = tuple(results[at : at + RESULTS_A_MESSAGE])
-            if not self._results.send(encode(Results(self._lanes.crawl, piece))):
-                self._push_again_s = min(2 * self._push_again_s, LONGEST_PUSH_AGAIN_S)
-                if not self._pushing_again:
-                    self._pushing_again = True
-                    self._loop.call_later(self._push_again_s, self._push_again)
-                return
-        self._push_again_s = FIRST_PUSH_AGAIN_S
-
-    def _push_again(self) -> None:
-        """Push what lies in the spool: the collector was not there yet, or could take no more."""
-        self._pushing_again = False
-        if not self._stop.is_set():
-            self._push(self._spool.all())
 
 
 def _interface_towards(coordinator: tuple[str, int]) -> str:
