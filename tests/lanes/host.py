@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from audits import audit_lanes
+from whoismesh.simulation.audits import audit_lanes
 from replies import BASES
 
 from whoismesh.addresses import Range, parse_address

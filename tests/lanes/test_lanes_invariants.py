@@ -6,11 +6,9 @@ import math
 from collections.abc import Callable
 
 import replies
-from audits import audit_ask, audit_lanes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from replies import BASES, URLS
-from world import Asked, Plan, World, random_table
 
 from whoismesh.addresses import Range
 from whoismesh.answers import Reply
@@ -43,6 +41,11 @@ from whoismesh.messages import (
     Welcome,
 )
 from whoismesh.rangesets import RangeSet
+from whoismesh.simulation.audits import audit_ask, audit_lanes
+from whoismesh.simulation.plan import Faults, Plan
+from whoismesh.simulation.registries import Asked
+from whoismesh.simulation.tables import random_table
+from whoismesh.simulation.world import World
 
 CRAWL = b"0123456789abcdef"
 BASE = Range.parse("193.0.0.0/18")
@@ -222,7 +225,7 @@ def test_a_worker_never_waits_for_ever_while_there_is_work_and_a_coordinator(see
             seed=seed,
             rate=(math.inf, 40.0)[seed % 2],
             host_rate=(math.inf, 15.0)[seed % 3 == 0],
-            loss=(0.0, 0.3)[seed % 5 == 0],
+            faults=Faults(loss=(0.0, 0.3)[seed % 5 == 0]),
             connections=1 + seed % 3,
         )
     )
@@ -239,7 +242,7 @@ def test_a_worker_never_waits_for_ever_while_there_is_work_and_a_coordinator(see
             return Reply(asked.registry, "rdap", asked.family, asked.address, b"{", "", 0.0, status)
         return None
 
-    world.ill = ill
+    world.registries.ill = ill
     world.run()
     assert world.finished is not None
     assert world.finished.complete

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import pytest
-from audits import audit_ledger, unsettled_space
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +30,7 @@ from whoismesh.messages import (
 )
 from whoismesh.rangesets import RangeSet
 from whoismesh.registries import REGISTRIES
+from whoismesh.simulation.audits import audit_ledger, unsettled_space
 
 CRAWL = b"0123456789abcdef"
 #: Two registries, a reserved hole (203.0.113.0/24) and a few /32s of IPv6.

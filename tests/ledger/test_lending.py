@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audits import audit_ledger
+from whoismesh.simulation.audits import audit_ledger
 from scenes import ALICE, BOB, CRAWL, address, arrive, granted, join, lease, make, make_ledger, places
 
 from whoismesh.addresses import Range

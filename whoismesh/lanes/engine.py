@@ -120,7 +120,8 @@ class Lanes:
             case Received(message):
                 out += self._received(message, now)
             case Heard(message):
-                self._heard(message)
+                if not self._heard(message) and self.replica.accepted >= self._log_length:
+                    return []  # most gossip touches no gap of ours, and there is most of it in a large mesh
             case Replied(number, reply):
                 out += self._replied(number, reply, now)
             case Broken():
@@ -266,14 +267,17 @@ class Lanes:
 
     # -- discoveries --------------------------------------------------------------------------------------------
 
-    def _heard(self, message: Discovered) -> None:
+    def _heard(self, message: Discovered) -> bool:
+        """Take gossip in; return whether it closed anything of ours."""
         if message.crawl != self.crawl:
             self.counters["messages_of_another_crawl"] += 1
-            return
+            return False
+        hits = 0
         for block in self.replica.apply(message):
             for lane in self.lanes.values():
-                if lane.close(block.range):
-                    self.counters["hits"] += 1
+                hits += lane.close(block.range)
+        self.counters["hits"] += hits
+        return hits > 0
 
     # -- lookups ------------------------------------------------------------------------------------------------
 
