@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,17 @@ from whoismesh.simulation.coordinator import MOMENTS
 from whoismesh.simulation.network import COORDINATOR
 
 if TYPE_CHECKING:
+    from whoismesh.simulation.hosts import Node
     from whoismesh.simulation.world import World
 
 #: How often the coordinator is killed for each kill of a given worker.
 COORDINATOR_KILLS = 8.0
 #: Of killed workers: so many come back on their host with their spool; of the rest so many are replaced by new hosts.
 COME_BACK, REPLACED = 0.65, 0.85
+#: In worlds in which no host comes back (Faults.returns), this share of the workers is kept.
+KEPT = 0.55
+#: Of kills, so many wait until the host has told the mesh of something that nobody else has on disk.
+AT_THE_WORST_MOMENT = 0.25
 #: Chance of a mass spot loss in a world with crashes, and the share of the hosts it takes.
 MASS_LOSS, MASS_SHARE = 0.15, (0.5, 0.9)
 #: How long things last, seconds.
@@ -35,6 +41,9 @@ class Nemesis:
         self._random = world.random
         self._clock = world.clock
         self._over = False
+        # In some worlds nothing comes back: whoever starts knows nothing and finds orphans by chance.
+        self._returns = self._random.random() < world.plan.faults.returns
+        self._keep = 0 if self._returns else math.ceil(world.plan.workers * KEPT)
         self._limits = 0
         self._bans = 0
 
@@ -46,7 +55,7 @@ class Nemesis:
         self._often(faults.partition, self._cut)
         self._often(faults.pause, self._pause)
         self._often(faults.trouble, self._trouble)
-        if faults.crash and self._random.random() < MASS_LOSS:
+        if faults.crash and self._returns and self._random.random() < MASS_LOSS:
             self._clock.after(self._random.uniform(0.1, 0.9) * faults.lasting_s, self._lose_many)
 
     def heal(self) -> None:
@@ -71,16 +80,19 @@ class Nemesis:
 
     def _kill_worker(self) -> None:
         world = self._world
-        if world.living:
-            node = self._random.choice(world.living)
-            world.counts["workers_killed"] += 1
+        if len(world.living) <= self._keep:
+            return
+        node = self._random.choice(world.living)
+        world.counts["workers_killed"] += 1
+        if self._random.random() < AT_THE_WORST_MOMENT:
+            node.doomed = True
+        elif self._returns and self._random.random() < COME_BACK:
             if self._random.random() < 0.5:
                 node.break_connections()  # the host went down with it, and with what was under way
             node.die()
-            if self._random.random() < COME_BACK:
-                self._clock.after(self._between(WORKER_DOWN_S), self._come_back, node.host)
-            else:
-                self._lose_host(node.host)
+            self._clock.after(self._between(WORKER_DOWN_S), self._come_back, node.host)
+        else:
+            self.lose(node)
 
     def _come_back(self, host: int) -> None:
         """Start a process on a host again: also after everything has healed."""
@@ -89,11 +101,14 @@ class Nemesis:
             world.counts["workers_come_back"] += 1
             world.start_worker(host=host)
 
-    def _lose_host(self, host: int) -> None:
+    def lose(self, node: Node) -> None:
+        """Destroy a host, with what was under way to and from it."""
         world = self._world
+        node.break_connections()
+        node.die()
         world.counts["hosts_lost"] += 1
-        world.lose_disk(host)
-        if self._random.random() < REPLACED:
+        world.lose_disk(node.host)
+        if self._returns and self._random.random() < REPLACED:
             self._clock.after(self._between(REPLACED_AFTER_S), self._replace)
 
     def _replace(self) -> None:
@@ -108,9 +123,7 @@ class Nemesis:
         world.counts["mass_losses"] += 1
         count = int(len(world.living) * self._random.uniform(*MASS_SHARE))
         for node in self._random.sample(world.living, count):
-            node.break_connections()
-            node.die()
-            self._lose_host(node.host)
+            self.lose(node)
 
     def _kill_coordinator(self) -> None:
         coordinator = self._world.coordinator

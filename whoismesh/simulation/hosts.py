@@ -63,6 +63,8 @@ class Node:
         self.listens_to: frozenset[str] = frozenset()
         self.kept: list[Keep] = []
         self.paused = False
+        #: Its host will be lost at the worst moment: when it has told the mesh, and the coordinator has nothing yet.
+        self.doomed = False
         self.link = 0
         self.up = Connection(host, COORDINATOR)
         self.down = Connection(COORDINATOR, host)
@@ -255,6 +257,8 @@ class Node:
             first = next(each.news for each in kept if each.block is not None)
             frame = encode(Discovered(self.lanes.crawl, self.lanes.origin, first, blocks))
             self._world.gossip(self, frame)
+            if self.doomed:
+                self._world.lose_orphans_of(self)
 
     def _push(self, results: tuple[Result, ...]) -> None:
         if self.joined:
@@ -264,5 +268,11 @@ class Node:
     def _cast(self, frame: bytes) -> None:
         if self.joined:
             self._clock.note(frame)
-            message = decode(frame)
-            self._world.network.cast("push", self.host, COORDINATOR, self._world.coordinator.collected, message)
+            message: Any = decode(frame)
+            self._world.network.cast("push", self.host, COORDINATOR, self._pushed, self.link, message)
+
+    def _pushed(self, link: int, message: Results | Metrics) -> None:
+        if link == self.link:
+            self._world.coordinator.collected(message)
+        else:
+            self._world.counts["lost_with_a_connection"] += 1

@@ -22,7 +22,8 @@ class Faults:
     that is late (exponentially, `tail_s` on the mean). `crash` are kills a minute of each worker (the coordinator is
     killed eight times as often), `partition` cuts of the network a minute, `pause` processes a minute that
     stand still, `trouble` spells a minute of registries that limit, fail or are out of reach. `lasting_s` is
-    when everything heals, virtual seconds from the start.
+    when everything heals, virtual seconds from the start. `returns` is the chance that killed hosts come back or are
+    replaced in this world; whoever starts anew knows nothing, and finds orphans by chance.
     """
 
     loss: float = 0.0
@@ -35,6 +36,7 @@ class Faults:
     pause: float = 0.0
     trouble: float = 0.0
     lasting_s: float = 60.0
+    returns: float = 0.7
 
     @property
     def any(self) -> bool:

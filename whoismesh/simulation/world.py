@@ -114,9 +114,8 @@ class World:
         """End all faults, and see that enough runs to finish: what fails to from now on is the engines' fault."""
         if self.healed_at < float("inf"):
             return
-        self.healed_at = self.clock.now
+        self.healed_at = self.network.heal()
         self._nemesis.heal()
-        self.network.heal()
         self.registries.heal()
         self.coordinator.doom = ""
         if self.coordinator.ledger is None:
@@ -124,13 +123,14 @@ class World:
         if self.coordinator.paused:
             self.coordinator.resume()
         for node in list(self.living):
+            node.doomed = False
             if node.paused:
                 node.resume()
         banned = set().union(*(watch.banned for watch in self.registries.watches.values()))
         well = sum(node.host not in banned for node in self.living)
         for _ in range(well, max(1, self.plan.workers // 2)):
             self.start_worker()
-        self._converge()
+        self.clock.at(self.healed_at, self._converge)
 
     # -- the coordinator ----------------------------------------------------------------------------------------
 
@@ -186,6 +186,11 @@ class World:
     def lose_disk(self, host: int) -> None:
         """Destroy a host's disk: what is in its spool is gone."""
         self.counts["results_lost_with_a_disk"] += len(self.spools.pop(host, ()))
+
+    def lose_orphans_of(self, node: Node) -> None:
+        """Lose a host that has told the mesh what it found and had no time to deliver it."""
+        self.counts["hosts_lost_with_orphans"] += 1
+        self._nemesis.lose(node)
 
     def drain_worker(self, number: int) -> None:
         """Tell a worker to stop."""
