@@ -74,6 +74,7 @@ class Coordinator:
         self._gathered: list[Result] = []
         self._committing = False
         self._tick_at = float("inf")
+        self._sent: tuple[Message | None, Message | None] = (None, None)
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -213,8 +214,12 @@ class Coordinator:
     def _send(self, to: bytes, message: Message) -> None:
         if isinstance(message, Acknowledge):
             self._world.checks.acknowledged(message)
-        frame = encode(message)
-        self._clock.note(frame)
+        if message is not self._sent[0]:
+            # What goes to all (members, revocations) is packed and read once.
+            frame = encode(message)
+            self._sent = message, decode(frame)
+            self._clock.note(frame)
+        read = self._sent[1]
         node = self._world.node_of(to)
         if node is None:
             return  # a ROUTER drops what is for a connection that is no more
@@ -227,7 +232,7 @@ class Coordinator:
                 if isinstance(message, Welcome)
                 else {message.registry: self.told.get(message.registry, 0.0)}
             )
-        self._world.network.send(node.down, node.arrived, decode(frame), self._clock.now, told)
+        self._world.network.send(node.down, node.arrived, read, self._clock.now, told)
 
     # -- commits ------------------------------------------------------------------------------------------------
 
