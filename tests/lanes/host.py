@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from whoismesh.simulation.audits import audit_lanes
 from replies import BASES
 
 from whoismesh.addresses import Range, parse_address
@@ -16,6 +15,7 @@ from whoismesh.lanes.events import Ask, Event, Instruction, Keep, Received, Repl
 from whoismesh.lanes.lane import Lane
 from whoismesh.messages import LeaseGrant, Leases, Message, Metrics, Result, Welcome
 from whoismesh.registries import REGISTRIES
+from whoismesh.simulation.audits import audit_lanes
 
 CRAWL = b"0123456789abcdef"
 OTHER = b"x" * 16

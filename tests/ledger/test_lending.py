@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from whoismesh.simulation.audits import audit_ledger
 from scenes import ALICE, BOB, CRAWL, address, arrive, granted, join, lease, make, make_ledger, places
 
 from whoismesh.addresses import Range
@@ -11,6 +10,7 @@ from whoismesh.ledger.events import Finish, Instruction, Note, Received, Send, S
 from whoismesh.ledger.leases import LEASE_TTL_S, SPLIT_AFTER_S, SPLIT_AGAIN_S
 from whoismesh.ledger.losses import LOSSES_TO_GIVE_UP, LOSSES_TO_HALVE, Losses
 from whoismesh.messages import ABANDONED, LeaseGrant, LeaseRequest, Leases, Renew, Return, Split, Yield
+from whoismesh.simulation.audits import audit_ledger
 
 
 def splits(out: list[Instruction]) -> list[Send]:

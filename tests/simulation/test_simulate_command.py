@@ -35,7 +35,7 @@ def test_json_holds_the_same_for_programs(capsys: Capture) -> None:
 def test_no_intensity_is_no_fault(capsys: Capture) -> None:
     assert main([*SMALL, "--json", *KIND]) == 0
     counts = json.loads(capsys.readouterr().out)["counts"]
-    assert set(counts) <= {"addresses_failed", "note_worker_joined", "note_worker_left"}
+    assert set(counts) <= {"addresses_failed", "blocks_abandoned", "note_worker_joined", "note_worker_left"}
 
 
 @pytest.fixture

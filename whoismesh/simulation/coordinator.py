@@ -40,7 +40,7 @@ from whoismesh.messages import (
 )
 from whoismesh.registries import REGISTRIES
 from whoismesh.simulation.hosts import CLOCKS_APART_S, SOONEST_S, Node
-from whoismesh.simulation.network import COORDINATOR
+from whoismesh.simulation.network import COORDINATOR, read_once
 
 if TYPE_CHECKING:
     from whoismesh.simulation.world import World
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 CRAWL = b"a crawl's id: 16"
 #: Origins of one start (store.ORIGINS_A_START would do; a world is small).
 ORIGINS_A_START = 10_000
+#: The process looks in at least this often (coordinator.LONGEST_SLEEP_S), seconds.
+LONGEST_SLEEP_S = 0.25
 #: The moments at which a coordinator may be killed.
 MOMENTS = ("at once", "while it commits", "before it acknowledges", "before it tells the mesh")
 
@@ -165,7 +167,8 @@ class Coordinator:
                 return
             self._carry_out(instruction)
         self._world.checks.ledger_step(ledger, event, before)
-        wake_at = max(ledger.wake_at - self._offset, self._clock.now + SOONEST_S)
+        wake_at = min(ledger.wake_at - self._offset, self._clock.now + LONGEST_SLEEP_S)
+        wake_at = max(wake_at, self._clock.now + SOONEST_S)
         if wake_at < self._tick_at:
             self._tick_at = wake_at
             self._clock.at(wake_at, self._tick, ledger)
@@ -194,7 +197,7 @@ class Coordinator:
             case Publish(message):
                 frame = encode(message)
                 self._clock.note(frame)
-                told = decode(frame)
+                told = read_once(frame)
                 network = self._world.network
                 for node in self._world.living:
                     if node.joined:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from whoismesh.blocks import Blocks
 from whoismesh.lanes import Lanes
 from whoismesh.lanes.events import (
     Ask,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 #: Processes' clocks differ by up to this, seconds.
 CLOCKS_APART_S = 1e6
+#: A process looks in at least this often (worker.LONGEST_SLEEP_S), seconds: longer silence is a pause.
+LONGEST_SLEEP_S = 0.5
 #: A tick is never sooner than this, seconds.
 SOONEST_S = 0.001
 
@@ -151,14 +154,15 @@ class Node:
             self._carry_out(instruction)
         self._world.checks.lanes_step(self)
         if self.alive:
-            self._schedule(max(self.lanes.wake_at(self.time) - self._offset, self._clock.now + SOONEST_S))
+            now = self._clock.now
+            wake_at = min(self.lanes.wake_at(self.time) - self._offset, now + LONGEST_SLEEP_S)
+            self._schedule(max(wake_at, now + SOONEST_S))
 
     def _schedule(self, when: float) -> None:
         if self._tick_at and self._clock.now < self._tick_at <= when:
             return
-        if when < float("inf"):
-            self._tick_at = when
-            self._clock.at(when, self._tick, when)
+        self._tick_at = when
+        self._clock.at(when, self._tick, when)
 
     def _tick(self, when: float) -> None:
         if self._tick_at == when and self.alive:
@@ -252,7 +256,7 @@ class Node:
         for each in kept:
             self.spool[each.result.origin, each.result.sequence] = each.result
         self._push(tuple(each.result for each in kept))
-        blocks = tuple(each.block for each in kept if each.block is not None)
+        blocks = Blocks.of(each.block for each in kept if each.block is not None)
         if blocks:
             first = next(each.news for each in kept if each.block is not None)
             frame = encode(Discovered(self.lanes.crawl, self.lanes.origin, first, blocks))
