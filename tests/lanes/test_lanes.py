@@ -515,6 +515,20 @@ def test_a_full_spool_stops_the_asking_without_spinning() -> None:
     assert len(asks(host.hear(Acknowledge(CRAWL, 3, ((0, MOST_UNACKNOWLEDGED),))))) == 1
 
 
+def test_gossip_that_touches_no_gap_of_ours_is_learned_and_no_more() -> None:
+    host = Host()
+    host.lease("193.0.0.0/24")
+    late = host.now + 1.5  # metrics are due
+    host.now = late
+    assert (
+        host.lanes.handle(Heard(Discovered(CRAWL, 3, 1, Blocks.of((Block("arin", Range.parse("8.0.0.0/9")),)))), late)
+        == []
+    )
+    assert host.lanes.replica.table.hit("8.1.2.3") == Range.parse("8.0.0.0/9")
+    assert host.lanes.counters["hits"] == 0
+    assert host.lanes.handle(Tick(), late) != []
+
+
 def test_renewals_name_the_leases_and_how_far_the_accepted_log_is_known() -> None:
     host = Host()
     host.lease("193.0.0.0/24")

@@ -9,7 +9,7 @@ from whoismesh.addresses import Range
 from whoismesh.lanes.events import Tick
 from whoismesh.lanes.findings import LONGEST_RESEND_S, RESEND_S, Findings
 from whoismesh.lanes.membership import PAUSE_S
-from whoismesh.messages import Join, Refused, Renew, Renewed, Split, Yield
+from whoismesh.messages import Join, Permits, Refused, Renew, Renewed, Split, Yield
 
 
 def test_half_of_what_is_untouched_is_given_back_and_the_rest_goes_on() -> None:
@@ -95,3 +95,16 @@ def test_results_are_sent_again_ever_more_seldom_until_something_is_acknowledged
     findings.acknowledged(1, [(1, 1)])
     assert not findings.overdue(now + RESEND_S)
     assert findings.overdue(now + RESEND_S + 0.1)
+
+
+def test_permits_that_waited_out_a_pause_are_not_used_and_asked_for_again() -> None:
+    host = Host(unlimited=(), host_rate=10.0)
+    host.lease("193.0.0.0/24")
+    host.now += 60.0
+    host.do(Tick(), paused=True)
+    assert asks(host.hear(Permits(CRAWL, "ripencc", (0.0, 0.1)))) == []
+    out = host.hear(Renewed(CRAWL, (), 0, False), 0.05)
+    assert asks(out) == []
+    assert asks(host.do(Tick(), 0.1)) == []
+    assert host.lane().wanted > 0
+    assert len(asks(host.hear(Permits(CRAWL, "ripencc", (0.0,))))) == 1

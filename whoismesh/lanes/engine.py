@@ -168,6 +168,8 @@ class Lanes:
                 return self._renewed(message, now)
             case Permits(registry=registry, delays_s=delays_s):
                 self.lanes[registry].permit(delays_s, now)
+                if now < self._membership.unsure_until:
+                    self.lanes[registry].forget_permits()  # dealt before or in the pause: their time has gone by
             case Acknowledge(origin=origin, runs=runs):
                 self.findings.acknowledged(origin, runs)
                 return [Forget(origin, runs)]
@@ -272,10 +274,7 @@ class Lanes:
         if message.crawl != self.crawl:
             self.counters["messages_of_another_crawl"] += 1
             return False
-        hits = 0
-        for block in self.replica.apply(message):
-            for lane in self.lanes.values():
-                hits += lane.close(block.range)
+        hits = sum(lane.close(block.range) for block in self.replica.apply(message) for lane in self.lanes.values())
         self.counters["hits"] += hits
         return hits > 0
 

@@ -40,7 +40,7 @@ from whoismesh.messages import (
 )
 from whoismesh.registries import REGISTRIES
 from whoismesh.simulation.hosts import CLOCKS_APART_S, SOONEST_S, Node
-from whoismesh.simulation.network import COORDINATOR, read_once
+from whoismesh.simulation.network import COORDINATOR
 
 if TYPE_CHECKING:
     from whoismesh.simulation.world import World
@@ -197,7 +197,7 @@ class Coordinator:
             case Publish(message):
                 frame = encode(message)
                 self._clock.note(frame)
-                told = read_once(frame)
+                told = decode(frame)
                 network = self._world.network
                 for node in self._world.living:
                     if node.joined:

@@ -8,13 +8,11 @@ connections deliver afterwards, channels lose half of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from whoismesh.blocks import Block, Blocks
-from whoismesh.messages import Discovered, decode
 from whoismesh.simulation.clock import Clock
 from whoismesh.simulation.plan import Plan
 
@@ -22,26 +20,6 @@ from whoismesh.simulation.plan import Plan
 COORDINATOR = -1
 #: Of what a channel was to carry during a cut, so much is lost; the rest comes late.
 LOST_IN_A_CUT = 0.5
-
-
-class ReadBlocks(Blocks):
-    """Blocks that were unpacked once, for all who receive them."""
-
-    __slots__ = ("_read",)
-
-    def __init__(self, blocks: Blocks) -> None:
-        super().__init__(blocks.packed, len(blocks))
-        self._read = tuple(blocks)
-
-    def __iter__(self) -> Iterator[Block]:
-        return iter(self._read)
-
-
-def read_once(frame: bytes) -> Discovered:
-    """Return the message of a gossip frame as all its receivers share it."""
-    message = decode(frame)
-    assert isinstance(message, Discovered)
-    return replace(message, blocks=ReadBlocks(message.blocks))
 
 
 @dataclass(slots=True, eq=False)

@@ -10,7 +10,7 @@ from whoismesh.practice.table import AllocationTable
 
 #: Results gather at a worker so long before they are spooled and sent together, seconds (worker.FLUSH_S).
 FLUSH_S = 0.02
-#: Results of one message (worker.RESULTS_A_MESSAGE).
+#: Results of one message (outbox.RESULTS_A_MESSAGE).
 RESULTS_A_MESSAGE = 500
 
 

@@ -80,6 +80,7 @@ class Registries:
         self.watches = {registry: Watch() for registry in REGISTRIES}
         self.failed: Counter[tuple[int, int]] = Counter()
         self.over_budget = 0
+        self.most_of_budget = 0.0
         self._clock = clock
         self._random = random
         self._plan = plan
@@ -139,6 +140,8 @@ class Registries:
             recent.append(now)
             while recent[0] <= now - 1.0:
                 recent.popleft()
+            if len(recent) > rate * self.most_of_budget:
+                self.most_of_budget = len(recent) / rate
             if len(recent) > rate:
                 self.over_budget += 1
                 if len(recent) > rate + watch.late_permits(now):

@@ -48,7 +48,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of one seed. `invariant` is "" where all held; times are in virtual seconds, `cpu_s` in real ones."""
+    """What came of one seed. `invariant` is "" where all held; times are in virtual seconds, `cpu_s` in real ones.
+
+    `over_budget` counts lookups that a registry saw beyond its rate because permits had been held up on their way, and
+    `most_of_budget` is the most that any second had, as a share of the rate.
+    """
 
     seed: int
     invariant: str
@@ -63,6 +67,7 @@ class Report:
     steps: int
     audits: int
     over_budget: int
+    most_of_budget: float
     trace: str
     cpu_s: float
     counts: dict[str, int]
@@ -183,6 +188,7 @@ def _report(plan: Plan, world: World | None, broken: InvariantError | None, idea
         networks=sum(each.held for each in table.rows()),
         steps=world.clock.steps if world else 0,
         audits=world.checks.audits if world else 0,
+        most_of_budget=world.registries.most_of_budget if world else 0.0,
         over_budget=world.registries.over_budget if world else 0,
         trace=world.clock.trace if world else "",
         cpu_s=cpu_s,

@@ -15,6 +15,7 @@ COSTS: tuple[tuple[str, Callable[[Report], float]], ...] = (
     ("lookups_over_ideal", lambda each: each.times_ideal_lookups),
     ("crawl_s", lambda each: each.crawl_s),
     ("time_over_ideal", lambda each: each.times_ideal_s),
+    ("most_of_a_budget", lambda each: each.most_of_budget),
     ("cpu_s", lambda each: each.cpu_s),
 )
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from whoismesh.ledger import Ledger
 from whoismesh.ledger.events import Finish
-from whoismesh.messages import Result
+from whoismesh.messages import Result, decode
 from whoismesh.simulation.clock import START, Clock
 from whoismesh.simulation.coordinator import Coordinator
 from whoismesh.simulation.faults import Nemesis
 from whoismesh.simulation.hosts import Node
 from whoismesh.simulation.invariants import Checks
-from whoismesh.simulation.network import Network, read_once
+from whoismesh.simulation.network import Network
 from whoismesh.simulation.plan import Plan
 from whoismesh.simulation.registries import Asked, Registries
 
@@ -199,7 +199,7 @@ class World:
     def gossip(self, source: Node, frame: bytes) -> None:
         """Carry a worker's news to whoever listens to it."""
         self.clock.note(frame)
-        message = read_once(frame)
+        message = decode(frame)  # once for all who hear it
         name, cast = source.lanes.gossip, self.network.cast
         for node in self.living:
             if name in node.listens_to:
