@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -37,6 +40,17 @@ def test_no_intensity_is_no_fault(capsys: Capture) -> None:
     assert main([*SMALL, "--json", *KIND]) == 0
     counts = json.loads(capsys.readouterr().out)["counts"]
     assert set(counts) <= {"addresses_failed", "blocks_abandoned", "note_worker_joined", "note_worker_left"}
+
+
+def test_a_terminal_is_told_how_far_it_is() -> None:
+    master, slave = os.openpty()
+    command = [sys.executable, "-m", "whoismesh", *SMALL, *KIND, "--seeds", "2"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=slave, timeout=120, check=True)
+    os.close(slave)
+    shown = os.read(master, 4096)
+    os.close(master)
+    assert shown == b"\r1 of 2 seeds, 0 failed\r2 of 2 seeds, 0 failed\r\n"
+    assert done.stdout.startswith(b"2 seeds, ")
 
 
 @pytest.fixture
