@@ -26,6 +26,9 @@ LINGER_MS = 500
 HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS = 2_000, 10_000
 #: Reconnects back off to this (ms), or a restarted coordinator meets a storm.
 RECONNECT_FIRST_MS, RECONNECT_MOST_MS = 100, 5_000
+#: A connection that gets no answer at all is given up after this (ms); the kernel alone takes two minutes, in which the
+#: name is not looked up again, though its owner may have moved to another address.
+CONNECT_MS = 5_000
 #: Peers whose handshake hangs are let go (ms).
 HANDSHAKE_MS = 5_000
 #: Connections waiting to be accepted; a fleet joins at once (the kernel's somaxconn may cap it).
@@ -46,6 +49,7 @@ def open_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socke
     socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_FIRST_MS)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MOST_MS)
+    socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
     socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
     socket.setsockopt(zmq.BACKLOG, BACKLOG)
     socket.setsockopt(zmq.IPV6, 1)
