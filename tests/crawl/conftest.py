@@ -1,4 +1,7 @@
-"""Real crawls for tests: practice registries in the test's own event loop, daemons as processes."""
+"""Real crawls for tests: practice registries in the test's own event loop, daemons as processes.
+
+The helpers beside these tests are plain modules; importlib mode leaves the search path alone.
+"""
 
 import asyncio
 import json
@@ -17,6 +20,8 @@ from whoismesh.addresses import parse_space
 from whoismesh.practice.journal import Request
 from whoismesh.practice.server import PracticeRegistries
 from whoismesh.practice.table import AllocationTable, packaged
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 #: No crawl of these tests may take longer than this, seconds.
 DEADLINE_S = 120
