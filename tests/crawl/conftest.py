@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -135,3 +136,16 @@ def in_lab(tmp_path: Path, table: AllocationTable) -> Callable[..., Any]:
         asyncio.run(whole())
 
     return runner
+
+
+@pytest.fixture(scope="session")
+def fsync_killer(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Build the library that kills a daemon at an fsync; return its path."""
+    library = tmp_path_factory.mktemp("preload") / "fsync_killer.so"
+    built = subprocess.run(
+        ["gcc", "-shared", "-fPIC", "-o", library, Path(__file__).parent / "fsync_killer.c", "-ldl"],
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stderr
+    return str(library)

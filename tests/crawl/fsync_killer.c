@@ -1,7 +1,8 @@
 /* Preloaded into a daemon: kills it with SIGKILL at the n-th fsync or fdatasync of a file whose name ends in -wal.
  *
  *   KILL_AT    which one, from 1
- *   KILL_WHEN  "before": the disk has nothing of it yet; "after": it has all, but nobody was told
+ *   KILL_WHEN  "before": the disk has nothing of it yet; "after": it has all, but nobody was told; "never": the disk
+ *              hangs instead, and KILL_AT only says when
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -27,6 +28,8 @@ static int killing(const char *real_name, int descriptor)
     int now = at && when && of_a_log(descriptor) && ++seen == atoi(at);
     if (now && strcmp(when, "before") == 0)
         kill(getpid(), SIGKILL);
+    while (now && strcmp(when, "never") == 0)
+        pause();
     int result = real(descriptor);
     if (now)
         kill(getpid(), SIGKILL);

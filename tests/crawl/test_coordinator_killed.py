@@ -2,7 +2,6 @@
 
 import signal
 import sqlite3
-import subprocess
 import sys
 from pathlib import Path
 
@@ -78,16 +77,6 @@ def test_killed_between_taking_a_result_and_telling_of_it(in_lab, table, where, 
         await goes_on(lab, table, config, await killed(lab, config, command))
 
     in_lab(crawl, weather=Weather(0.02, 0, 1))
-
-
-@pytest.fixture(scope="session")
-def fsync_killer(tmp_path_factory):
-    library = tmp_path_factory.mktemp("preload") / "fsync_killer.so"
-    built = subprocess.run(
-        ["gcc", "-shared", "-fPIC", "-o", library, HERE / "fsync_killer.c", "-ldl"], capture_output=True, text=True
-    )
-    assert built.returncode == 0, built.stderr
-    return str(library)
 
 
 @pytest.mark.slow
