@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whoismesh.addresses import MAX_ADDRESS, Range
+from whoismesh.blocks import PIECE_ENTRIES, Block, Blocks
 from whoismesh.checks import CRAWL_ID_BYTES, MAX_COUNT, MAX_PAYLOAD_BYTES, MAX_TEXT
 from whoismesh.errors import MessageError
 from whoismesh.messages import (
@@ -19,7 +20,6 @@ from whoismesh.messages import (
     TYPES,
     VERSION,
     Acknowledge,
-    Block,
     Discovered,
     Feed,
     Leases,
@@ -37,7 +37,6 @@ from whoismesh.messages import (
 )
 from whoismesh.packing import MAX_ITEMS, pack, unpack
 from whoismesh.registries import REGISTRIES
-from whoismesh.replica import BLOCKS_A_MESSAGE
 
 CRAWL = bytes(range(CRAWL_ID_BYTES))
 
@@ -79,11 +78,13 @@ def strategy(kind: Any) -> st.SearchStrategy[Any]:
     if origin is tuple:
         return st.tuples(*map(strategy, inner))
     if origin is dict:
-        return st.dictionaries(texts, numbers, max_size=3)
+        return st.dictionaries(*(texts if each is str else strategy(each) for each in inner), max_size=3)
     if origin in (typing.Union, types.UnionType):
         return st.one_of(*map(strategy, inner))
     if kind is Result:
         return results()
+    if kind is Blocks:
+        return st.lists(st.builds(Block, registries, ranges()), max_size=3).map(Blocks.of)
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return st.builds(
@@ -193,7 +194,7 @@ def tampered(message: Message, field: int, value: Any) -> bytes:
     return encode(message)[:2] + pack(body)
 
 
-RENEW = Renew(CRAWL, 3, (1, 2), 5)
+RENEW = Renew(CRAWL, 3, {1: 2, 2: 1}, 5)
 SIGNAL = Signal(CRAWL, 3, "arin", "limited", 1.5, "slow down")
 ADDRESS = Range(4, 1, 1)
 RESULT = Result(1, 1, "arin", "network", ADDRESS, Range(4, 0, 255), None, "", b"")
@@ -252,10 +253,10 @@ def test_what_is_no_crawl_is_refused(value: Any) -> None:
         decode(tampered(RENEW, 0, value))
 
 
-@pytest.mark.parametrize("index", [-1, len(REGISTRIES), 2**40, 1.0, True, None, "arin"])
-def test_a_block_of_no_registry_is_refused(index: Any) -> None:
+@pytest.mark.parametrize("packed", [b"\xff", b"\x18", [], "text", None, 1])
+def test_blocks_that_are_none_are_refused(packed: Any) -> None:
     with pytest.raises(MessageError, match=r"Discovered\.blocks"):
-        decode(tampered(Discovered(CRAWL, 1, 1, ()), 3, [[index, b"\0" * 4, b"\1" * 4]]))
+        decode(tampered(Discovered(CRAWL, 1, 1, Blocks.of(())), 3, packed))
 
 
 def test_a_result_is_about_one_address_of_the_range_s_family() -> None:
@@ -320,14 +321,14 @@ def test_fields_more_or_less_are_refused() -> None:
 
 def test_what_cannot_travel_is_not_encoded() -> None:
     with pytest.raises(TypeError, match="cannot send set"):
-        encode(Renew(CRAWL, {1}, (), 0))  # type: ignore[arg-type]
+        encode(Renew(CRAWL, {1}, {}, 0))  # type: ignore[arg-type]
 
 
-def test_a_full_repair_is_well_under_the_longest_frame() -> None:
-    blocks = (Block("afrinic", Range(6, MAX_ADDRESS[6] - 1, MAX_ADDRESS[6])),) * BLOCKS_A_MESSAGE
-    frame = encode(Discovered(CRAWL, 0, MAX_COUNT - BLOCKS_A_MESSAGE, blocks))
+def test_a_full_piece_is_well_under_the_longest_frame() -> None:
+    blocks = (Block("afrinic", Range(6, MAX_ADDRESS[6] - 2, MAX_ADDRESS[6])),) * PIECE_ENTRIES
+    frame = encode(Discovered(CRAWL, 0, MAX_COUNT - PIECE_ENTRIES, Blocks.of(blocks)))
     assert len(frame) < MAX_SENT_BYTES
-    assert decode(frame).blocks == blocks  # type: ignore[attr-defined]
+    assert tuple(decode(frame).blocks) == blocks  # type: ignore[attr-defined]
 
 
 def test_the_longest_payload_is_taken() -> None:

@@ -19,6 +19,7 @@ SINGLE_ENGINES = (
         "iana",
         "networks",
         "grain",
+        "blocks",
         "prefixes",
         "packing",
         "checks",

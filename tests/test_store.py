@@ -238,3 +238,18 @@ def test_a_store_of_a_newer_program_is_refused(tmp_path: Path) -> None:
         with pytest.raises(StateError, match=rf"format {VERSION + 1}, this one reads {VERSION}"):
             way(tmp_path)
     assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_a_retry_is_stored_as_a_result_of_the_coordinator_s_own_and_counts_as_no_lookup(
+    tmp_path: Path, make_result: Callable[..., Result]
+) -> None:
+    space = parse_space(["193.0.0.0/23"])
+    store = LedgerStore.open(tmp_path)
+    store.begin(space)
+    store.append([make_result(1, "failed", "193.0.0.0")], {})
+    record = store.begin(space, retry_failed=True)
+    found = list(store.results())
+    assert [each.status for each in found] == ["failed", "retry"]
+    assert (found[1].origin, found[1].sequence) == (record.origins.start, 0)
+    assert store.counters() == {1: {"lookups": 1.0}}
+    store.close()

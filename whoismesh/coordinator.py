@@ -71,11 +71,21 @@ MOST_WAITING_BYTES = 8 * 1024 * 1024
 class Coordinator:
     """One coordinator process. `run` returns the exit code."""
 
-    def __init__(self, settings: Settings, listen: str, state: Path, *, exit_when_done: bool, log_level: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listen: str,
+        state: Path,
+        *,
+        exit_when_done: bool,
+        log_level: str,
+        retry_failed: bool = False,
+    ) -> None:
         self._settings = settings
         self._host, self._port = parse_endpoint(listen)
         self._state = state
         self._exit_when_done = exit_when_done
+        self._retry_failed = retry_failed
         self._log = configure(log_level, daemon="coordinator")
         self._stop = asyncio.Event()
         self._exit_code = 0
@@ -132,7 +142,7 @@ class Coordinator:
 
     def _take_up(self, port: int) -> CrawlRecord:
         """Make the engine from what is stored. Raises StateError, sqlite3.Error."""
-        record = self._store.begin(self._settings.space, self._settings.attempts)
+        record = self._store.begin(self._settings.space, self._settings.attempts, retry_failed=self._retry_failed)
         self._ledger = Ledger(
             record.id,
             record.space,
@@ -319,6 +329,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder of the ledger")
     parser.add_argument("--exit-when-done", action="store_true", help="stop when every address is settled")
+    parser.add_argument("--retry-failed", action="store_true", help="try again what failed in earlier runs")
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
@@ -326,7 +337,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         async def serve() -> int:
             coordinator = Coordinator(
-                settings, args.listen, args.state, exit_when_done=args.exit_when_done, log_level=args.log_level
+                settings,
+                args.listen,
+                args.state,
+                exit_when_done=args.exit_when_done,
+                log_level=args.log_level,
+                retry_failed=args.retry_failed,
             )
             return await coordinator.run(args.ready_fd, args.lifeline_fd)
 

@@ -26,13 +26,17 @@ FEED_OFFSET = 2
 
 @dataclass(slots=True)
 class CrawlPlan:
-    """What to run. `environment` is what the children get; settings given as flags are in it."""
+    """What to run. `environment` is what the children get; settings given as flags are in it.
+
+    With `retry_failed` what failed in earlier runs is tried again.
+    """
 
     config: Path | None
     state: Path
     workers: int
     environment: Mapping[str, str]
     log_level: str = "info"
+    retry_failed: bool = False
     on_status: Callable[[dict[str, Any]], None] = lambda status: None
     on_event: Callable[[dict[str, Any]], None] = lambda event: None
 
@@ -69,7 +73,9 @@ class _Crawl:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._interrupt)
-        await self._coordinator.start(["--listen", "tcp://127.0.0.1:0"])
+        # Only this once: a coordinator that dies and is started again must not open again what failed since.
+        retry = ["--retry-failed"] if self._plan.retry_failed else []
+        await self._coordinator.start(["--listen", "tcp://127.0.0.1:0", *retry])
         if self._interrupted.is_set():
             await self._coordinator.stop()
             raise self._stopped()

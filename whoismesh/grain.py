@@ -37,10 +37,11 @@ class Grain:
             return []
         news = []
         for edge in (network.first, network.last + 1):
-            neighbourhood = neighbourhood_of(Range(4, edge, edge))
-            if edge % 256 and neighbourhood not in self._fine:
-                self._fine.add(neighbourhood)
-                news.append(neighbourhood)
+            if edge % 256:
+                neighbourhood = neighbourhood_of(Range(4, edge, edge))
+                if neighbourhood not in self._fine:
+                    self._fine.add(neighbourhood)
+                    news.append(neighbourhood)
         return news
 
     def block(self, asked: Range) -> Range:

@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 
 from whoismesh import checks
 from whoismesh.addresses import Range
+from whoismesh.blocks import Blocks
 from whoismesh.checks import Check
 from whoismesh.errors import MessageError
 from whoismesh.packing import NotPackedError, pack, unpack
-from whoismesh.registries import REGISTRIES
 
 VERSION = 1
 
@@ -28,6 +28,11 @@ VERSION = 1
 #: because a SUB that meets an over-long frame is deaf from then on.
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_SENT_BYTES = MAX_FRAME_BYTES // 4
+
+
+#: Statuses of results that the coordinator itself puts into its store: a block that workers died over again and again
+#: is given up, and everything that failed is to be tried once more.
+ABANDONED, RETRY = "abandoned", "retry"
 
 
 def _pack_range(value: Range) -> list[bytes]:
@@ -69,18 +74,6 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """A discovered block as gossip tells it: who answers for it and where it is."""
-
-    registry: str
-    range: Range
-
-    def pack(self) -> list[Any]:
-        """Return the fields as msgpack takes them."""
-        return [REGISTRIES.index(self.registry), *_pack_range(self.range)]
-
-
-@dataclass(frozen=True, slots=True)
 class LeaseGrant:
     """Ranges of one registry, lent until they are renewed no more.
 
@@ -111,10 +104,10 @@ class Peer:
         return [self.origin, self.gossip]
 
 
-def _block(value: Any) -> Block:
-    if type(value) is not list or len(value) != 3 or type(value[0]) is not int or not 0 <= value[0] < len(REGISTRIES):
-        raise checks.wrong("a block", value)
-    return Block(REGISTRIES[value[0]], checks.address_range(value[1:]))
+def _blocks(value: Any) -> Blocks:
+    if type(value) is not bytes:
+        raise checks.wrong("packed blocks", value)
+    return Blocks.read(value)
 
 
 _result_fields = checks.record(
@@ -237,12 +230,19 @@ class Leases(Message):
 
 @dataclass(frozen=True, slots=True)
 class Renew(Message):
-    """Worker to coordinator, the heartbeat: I hold these leases, and have applied the accepted log up to `accepted`."""
+    """Worker to coordinator, the heartbeat: I hold these leases, and have applied the accepted log up to `accepted`.
+
+    `leases` maps each lease to the gaps that are left in it.
+    """
 
     TYPE = 6
-    CHECKS: ClassVar = {"origin": checks.count, "leases": checks.list_of(checks.count), "accepted": checks.count}
+    CHECKS: ClassVar = {
+        "origin": checks.count,
+        "leases": checks.map_of(checks.count, checks.count),
+        "accepted": checks.count,
+    }
     origin: int
-    leases: tuple[int, ...]
+    leases: dict[int, int]
     accepted: int
 
 
@@ -352,6 +352,26 @@ class Members(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Split(Message):
+    """Coordinator to worker: nothing is pending and others are idle; give back half of what is untouched in a lease."""
+
+    TYPE = 15
+    CHECKS: ClassVar = {"lease": checks.count}
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class Yield(Message):
+    """Worker to coordinator, the answer to Split: `ranges` of the lease are somebody else's from now on, if any."""
+
+    TYPE = 16
+    CHECKS: ClassVar = {"origin": checks.count, "lease": checks.count, "ranges": checks.list_of(checks.address_range)}
+    origin: int
+    lease: int
+    ranges: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Results(Message):
     """Worker to coordinator over PUSH/PULL: results that lie in its spool."""
 
@@ -377,16 +397,16 @@ class Metrics(Message):
 
 @dataclass(frozen=True, slots=True)
 class Discovered(Message):
-    """Any node over PUB/SUB: blocks of one origin, numbered from `first_sequence` without gaps.
+    """Any node over PUB/SUB: blocks of one origin (packed, see `blocks`), numbered from `first_sequence` without gaps.
 
     Origin 0 is the coordinator's accepted log: these are on disk. Other origins are news that may still be lost.
     """
 
     TYPE = 30
-    CHECKS: ClassVar = {"origin": checks.count, "first_sequence": checks.count, "blocks": checks.list_of(_block)}
+    CHECKS: ClassVar = {"origin": checks.count, "first_sequence": checks.count, "blocks": _blocks}
     origin: int
     first_sequence: int
-    blocks: tuple[Block, ...]
+    blocks: Blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,7 +432,7 @@ TYPES: dict[int, type[Message]] = {
     cls.TYPE: cls
     for cls in (
         Join, Welcome, Refused, LeaseRequest, Leases, Renew, Renewed, Return, PermitRequest, Permits, Signal,
-        Acknowledge, Leave, Members, Results, Metrics, Discovered, RepairRequest, Feed,
+        Acknowledge, Leave, Members, Split, Yield, Results, Metrics, Discovered, RepairRequest, Feed,
     )
 }  # fmt: skip
 
@@ -420,6 +440,8 @@ TYPES: dict[int, type[Message]] = {
 def _pack(value: Any) -> Any:
     if isinstance(value, Range):
         return _pack_range(value)
+    if isinstance(value, Blocks):
+        return value.packed
     if hasattr(value, "pack"):
         return value.pack()
     raise TypeError(f"cannot send {type(value).__name__}")

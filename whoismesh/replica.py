@@ -7,53 +7,19 @@ early); only the accepted log is repaired, because everything that matters ends 
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 
 from whoismesh import iana
-from whoismesh.addresses import Range
+from whoismesh.blocks import Block
 from whoismesh.grain import Grain
-from whoismesh.messages import Block, Discovered, RepairRequest
+from whoismesh.messages import Discovered, RepairRequest
 from whoismesh.prefixes import PrefixTable
-from whoismesh.registries import REGISTRIES
 
-#: Blocks of one repair message: at most 38 bytes each (v6), so about 600 kB and under messages.MAX_SENT_BYTES.
-BLOCKS_A_MESSAGE = 16_000
+#: Pieces of the accepted log (blocks.PIECE_ENTRIES each) that answer one request for a repair: at most 33 bytes an
+#: entry make 1 MiB, about 4 are usual and make 128 kB.
+PIECES_A_REPAIR = 32
 #: A repair that is not answered for this long is asked for again.
 REPAIR_TIMEOUT_S = 2.0
-
-
-class BlockLog:
-    """Blocks in the order of their numbers, 9 bytes each in arrays (IPv6 ones are kept beside)."""
-
-    __slots__ = ("_ranges", "_registries", "_wide")
-
-    def __init__(self) -> None:
-        self._ranges = array("Q")
-        self._registries = array("B")
-        self._wide: dict[int, Range] = {}
-
-    def append(self, block: Block) -> int:
-        """Add a block; return its number."""
-        if block.range.family == 4:
-            self._ranges.append(block.range.first << 32 | block.range.last)
-        else:
-            self._wide[len(self._ranges)] = block.range
-            self._ranges.append(0)
-        self._registries.append(REGISTRIES.index(block.registry))
-        return len(self._ranges)
-
-    def after(self, number: int, most: int = BLOCKS_A_MESSAGE) -> tuple[Block, ...]:
-        """Return up to `most` blocks numbered above `number`, in order."""
-        found = []
-        for index in range(number, min(number + most, len(self._ranges))):
-            packed = self._ranges[index]
-            where = self._wide.get(index) or Range(4, packed >> 32, packed & 0xFFFFFFFF)
-            found.append(Block(REGISTRIES[self._registries[index]], where))
-        return tuple(found)
-
-    def __len__(self) -> int:
-        return len(self._ranges)
 
 
 class Replica:

@@ -18,7 +18,8 @@ from pathlib import Path
 from whoismesh.addresses import Range
 from whoismesh.checks import CRAWL_ID_BYTES
 from whoismesh.errors import StateError
-from whoismesh.messages import Result
+from whoismesh.messages import ABANDONED, RETRY, Result
+from whoismesh.registries import REGISTRIES
 from whoismesh.storage import open_database, transaction
 
 FILE = "ledger.sqlite"
@@ -71,10 +72,11 @@ class LedgerStore:
         """Open an existing store for reading only. Raises StateError."""
         return cls(open_database(folder / FILE, VERSION, SCHEMA, durable=True, read_only=True), folder / FILE)
 
-    def begin(self, space: tuple[Range, ...], attempts: int = 3) -> CrawlRecord:
+    def begin(self, space: tuple[Range, ...], attempts: int = 3, *, retry_failed: bool = False) -> CrawlRecord:
         """Note a start of the coordinator: a new crawl, or the next epoch of the one in the file.
 
-        Raises StateError if the file holds a crawl of another space.
+        With `retry_failed` everything that has failed so far is to be tried again. Raises StateError if the file holds
+        a crawl of another space.
         """
         space_text = json.dumps([str(each) for each in space])
         with transaction(self._database):
@@ -90,6 +92,10 @@ class LedgerStore:
             next_origin = row[3] + ORIGINS_A_START
             values = (row[2] + 1, next_origin, attempts)
             self._database.execute("UPDATE crawl SET epoch = ?, origins = ?, attempts = ?", values)
+            if retry_failed:
+                # As a result of the coordinator's own, so that a replay meets it at its place in the order.
+                nowhere = Range(4, 0, 0)
+                self._insert([Result(row[3], 0, REGISTRIES[0], RETRY, nowhere, nowhere, None, "", b"")])
         return self.crawl(origins=range(row[3], next_origin))
 
     def crawl(self, origins: range = range(0)) -> CrawlRecord:
@@ -101,6 +107,14 @@ class LedgerStore:
 
     def append(self, results: Iterable[Result], counters: Mapping[int, tuple[str, Mapping[str, float]]]) -> None:
         """Store results and the newest counters of origins in one transaction. Raises sqlite3.Error; then none are."""
+        with transaction(self._database):
+            self._insert(results)
+            self._database.executemany(
+                "INSERT OR REPLACE INTO counters VALUES (?, ?, ?)",
+                [(origin, host, json.dumps(dict(numbers))) for origin, (host, numbers) in counters.items()],
+            )
+
+    def _insert(self, results: Iterable[Result]) -> None:
         rows = [
             (
                 result.origin,
@@ -116,13 +130,8 @@ class LedgerStore:
             )
             for result in results
         ]
-        with transaction(self._database):
-            marks = ", ".join("?" * 10)
-            self._database.executemany(f"INSERT INTO results ({_COLUMNS}) VALUES ({marks})", rows)  # noqa: S608
-            self._database.executemany(
-                "INSERT OR REPLACE INTO counters VALUES (?, ?, ?)",
-                [(origin, host, json.dumps(dict(numbers))) for origin, (host, numbers) in counters.items()],
-            )
+        marks = ", ".join("?" * 10)
+        self._database.executemany(f"INSERT INTO results ({_COLUMNS}) VALUES ({marks})", rows)  # noqa: S608
 
     def results(self) -> Iterator[Result]:
         """Yield all results in the order in which they were stored."""
@@ -154,7 +163,8 @@ class LedgerStore:
         """
         rows = self._database.execute("SELECT origin, counters FROM counters")
         found: dict[int, dict[str, float]] = {origin: json.loads(text) for origin, text in rows}
-        for origin, count in self._database.execute("SELECT origin, count(*) FROM results GROUP BY origin"):
+        asked = "SELECT origin, count(*) FROM results WHERE status NOT IN (?, ?) GROUP BY origin"
+        for origin, count in self._database.execute(asked, (ABANDONED, RETRY)):
             counters = found.setdefault(origin, {})
             counters["lookups"] = max(float(count), counters.get("lookups", 0.0))
         return found

@@ -21,6 +21,7 @@ from typing import Any
 import zmq
 
 from whoismesh import process
+from whoismesh.blocks import Blocks
 from whoismesh.command import run_command, settings_arguments
 from whoismesh.errors import (
     MessageError,
@@ -352,7 +353,7 @@ class Worker:
             return
         news = [each for each in kept if each.block is not None]
         if news:
-            blocks = tuple(each.block for each in news if each.block is not None)
+            blocks = Blocks.of(each.block for each in news if each.block is not None)
             message = Discovered(self._lanes.crawl, self._lanes.origin, news[0].news, blocks)
             try:
                 self._publisher.send(encode(message), zmq.NOBLOCK)

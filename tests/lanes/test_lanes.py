@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import replies
-from audits import audit_lanes
-from replies import BASES, URLS
+from host import CRAWL, OTHER, UNLIMITED, Host, asks, kept, number, only_ask, sent
+from replies import URLS
 
-from whoismesh.addresses import Range, parse_address
+from whoismesh.addresses import Range
 from whoismesh.answers import Reply
-from whoismesh.lanes import Lanes
+from whoismesh.blocks import Block, Blocks
 from whoismesh.lanes.engine import DRAIN_S, FAILURES_IN_A_ROW, MOST_UNACKNOWLEDGED, RESEND_S
 from whoismesh.lanes.events import (
     Ask,
     Broken,
     Connect,
     Drain,
-    Event,
     Forget,
     Heard,
-    Instruction,
     Joined,
     Keep,
     Note,
-    Received,
     Recovered,
     Repair,
     Replied,
@@ -36,10 +31,8 @@ from whoismesh.lanes.events import (
     Stop,
     Tick,
 )
-from whoismesh.lanes.lane import Lane
 from whoismesh.messages import (
     Acknowledge,
-    Block,
     Discovered,
     Join,
     LeaseGrant,
@@ -47,8 +40,6 @@ from whoismesh.messages import (
     Leases,
     Leave,
     Members,
-    Message,
-    Metrics,
     Peer,
     PermitRequest,
     Permits,
@@ -56,87 +47,11 @@ from whoismesh.messages import (
     Renew,
     Renewed,
     RepairRequest,
-    Result,
     Return,
     Signal,
     Welcome,
 )
 from whoismesh.registries import REGISTRIES
-
-CRAWL = b"0123456789abcdef"
-OTHER = b"x" * 16
-UNLIMITED = tuple(REGISTRIES)
-
-
-class Host:
-    """A worker's engine with a clock; keeps what it did, without metrics, which come every second."""
-
-    def __init__(
-        self,
-        *,
-        protocols: tuple[str, ...] = ("rdap",),
-        connections: int = 1,
-        host_rate: float = math.inf,
-        unlimited: tuple[str, ...] = UNLIMITED,
-        join: bool = True,
-    ) -> None:
-        lanes = {registry: Lane(registry, protocols, host_rate, connections) for registry in REGISTRIES}
-        self.lanes = Lanes(lanes, BASES, "host")
-        self.now = 100.0
-        self.unlimited = unlimited
-        self.grants = 0
-        if join:
-            self.do(Tick())
-            self.join()
-
-    def do(self, event: Event, after_s: float = 0.0) -> list[Instruction]:
-        self.now += after_s
-        out = self.lanes.handle(event, self.now)
-        audit_lanes(self.lanes)
-        assert self.lanes._stopped or self.lanes.wake_at(self.now) > self.now, "it would spin"
-        return [each for each in out if not (isinstance(each, Send) and isinstance(each.message, Metrics))]
-
-    def join(self, origin: int = 7) -> list[Instruction]:
-        return self.hear(Welcome(CRAWL, origin, 1, 2, 3, 2.0, (), self.unlimited))
-
-    def hear(self, message: Message, after_s: float = 0.0) -> list[Instruction]:
-        return self.do(Received(message), after_s)
-
-    def lease(
-        self, *ranges: str, registry: str = "ripencc", verify: bool = False, first: bool = False
-    ) -> list[Instruction]:
-        self.grants += 1
-        grant = LeaseGrant(self.grants, registry, tuple(map(Range.parse, ranges)), first, verify)
-        return self.hear(Leases(CRAWL, (grant,)))
-
-    def answer(self, ask: Ask, reply: Callable[..., Reply], *more: Any, after_s: float = 0.1) -> list[Instruction]:
-        return self.do(Replied(ask.lookup, reply(ask, *more)), after_s)
-
-    def lane(self, registry: str = "ripencc") -> Lane:
-        return self.lanes.lanes[registry]
-
-
-def asks(out: list[Instruction]) -> list[Ask]:
-    return [each for each in out if isinstance(each, Ask)]
-
-
-def only_ask(out: list[Instruction]) -> Ask:
-    (ask,) = asks(out)
-    return ask
-
-
-def kept(out: list[Instruction]) -> Result:
-    (keep,) = (each for each in out if isinstance(each, Keep))
-    return keep.result
-
-
-def sent(out: list[Instruction], kind: type[Message]) -> list[Any]:
-    return [each.message for each in out if isinstance(each, Send) and isinstance(each.message, kind)]
-
-
-def number(text: str) -> int:
-    return parse_address(text)[1]
-
 
 # -- joining -------------------------------------------------------------------------------------------------------
 
@@ -198,14 +113,14 @@ def test_nothing_is_asked_while_not_joined() -> None:
 def test_messages_of_another_crawl_are_counted_and_dropped() -> None:
     host = Host()
     assert host.hear(Leases(OTHER, ())) == []
-    assert host.do(Heard(Discovered(OTHER, 0, 1, (Block("arin", Range.parse("8.0.0.0/9")),)))) == []
+    assert host.do(Heard(Discovered(OTHER, 0, 1, Blocks.of((Block("arin", Range.parse("8.0.0.0/9")),))))) == []
     assert host.lanes.counters["messages_of_another_crawl"] == 2
     assert len(host.lanes.replica.table) == 0
 
 
 def test_messages_for_coordinators_are_counted_and_dropped() -> None:
     host = Host()
-    assert host.hear(Renew(CRAWL, 7, (), 0)) == []
+    assert host.hear(Renew(CRAWL, 7, {}, 0)) == []
     assert host.lanes.counters["messages_unexpected"] == 1
 
 
@@ -245,7 +160,7 @@ def test_not_found_closes_the_block_a_registry_allocates() -> None:
 
 def test_not_found_where_gossip_knows_a_holder_closes_a_block_too() -> None:
     host = Host()
-    host.do(Heard(Discovered(CRAWL, 3, 1, (Block("ripencc", Range.parse("193.0.0.0/16")),))))
+    host.do(Heard(Discovered(CRAWL, 3, 1, Blocks.of((Block("ripencc", Range.parse("193.0.0.0/16")),)))))
     out = host.answer(only_ask(host.lease("193.0.0.0/23", verify=True)), replies.not_found)
     assert kept(out).status == "unallocated"
     assert [str(each) for each in host.lane().open] == ["193.0.0.0/24"]
@@ -260,7 +175,7 @@ def test_a_finished_lease_is_returned_and_another_wished_for() -> None:
 
 def test_a_lease_that_is_known_entirely_is_returned_at_once_and_not_asked_about() -> None:
     host = Host()
-    host.do(Heard(Discovered(CRAWL, 3, 1, (Block("ripencc", Range.parse("193.0.0.0/21")),))))
+    host.do(Heard(Discovered(CRAWL, 3, 1, Blocks.of((Block("ripencc", Range.parse("193.0.0.0/21")),)))))
     out = host.lease("193.0.0.0/24", "193.0.4.0/24")
     assert asks(out) == []
     assert sent(out, Return) == [Return(CRAWL, 7, 1, ())]
@@ -269,14 +184,14 @@ def test_a_lease_that_is_known_entirely_is_returned_at_once_and_not_asked_about(
 
 def test_only_a_lease_to_verify_asks_about_what_is_known() -> None:
     host = Host()
-    host.do(Heard(Discovered(CRAWL, 3, 1, (Block("ripencc", Range.parse("193.0.0.0/21")),))))
+    host.do(Heard(Discovered(CRAWL, 3, 1, Blocks.of((Block("ripencc", Range.parse("193.0.0.0/21")),)))))
     assert only_ask(host.lease("193.0.0.0/24", verify=True)).address == number("193.0.0.128")
 
 
 def test_gossip_closes_gaps_and_finishes_leases() -> None:
     host = Host()
     first = only_ask(host.lease("193.0.0.0/24", "193.0.2.0/24"))
-    news = Discovered(CRAWL, 3, 1, (Block("ripencc", Range.parse("193.0.0.0/22")),))
+    news = Discovered(CRAWL, 3, 1, Blocks.of((Block("ripencc", Range.parse("193.0.0.0/22")),)))
     out = host.do(Heard(news))
     assert sent(out, Return) == [Return(CRAWL, 7, 1, ())]
     assert host.lanes.counters["hits"] == 1
@@ -296,7 +211,7 @@ def test_errands_are_asked_before_the_gaps_of_other_leases() -> None:
 
 def test_a_known_errand_is_skipped_unless_it_is_to_be_verified() -> None:
     host = Host()
-    host.do(Heard(Discovered(CRAWL, 3, 1, (Block("arin", Range.parse("193.0.0.0/21")),))))
+    host.do(Heard(Discovered(CRAWL, 3, 1, Blocks.of((Block("arin", Range.parse("193.0.0.0/21")),)))))
     assert sent(host.lease("193.0.6.1", registry="arin", first=True), Return) == [Return(CRAWL, 7, 1, ())]
     assert only_ask(host.lease("193.0.6.1", registry="arin", first=True, verify=True)).address == number("193.0.6.1")
 
@@ -600,11 +515,25 @@ def test_a_full_spool_stops_the_asking_without_spinning() -> None:
     assert len(asks(host.hear(Acknowledge(CRAWL, 3, ((0, MOST_UNACKNOWLEDGED),))))) == 1
 
 
+def test_gossip_that_touches_no_gap_of_ours_is_learned_and_no_more() -> None:
+    host = Host()
+    host.lease("193.0.0.0/24")
+    late = host.now + 1.5  # metrics are due
+    host.now = late
+    assert (
+        host.lanes.handle(Heard(Discovered(CRAWL, 3, 1, Blocks.of((Block("arin", Range.parse("8.0.0.0/9")),)))), late)
+        == []
+    )
+    assert host.lanes.replica.table.hit("8.1.2.3") == Range.parse("8.0.0.0/9")
+    assert host.lanes.counters["hits"] == 0
+    assert host.lanes.handle(Tick(), late) != []
+
+
 def test_renewals_name_the_leases_and_how_far_the_accepted_log_is_known() -> None:
     host = Host()
     host.lease("193.0.0.0/24")
-    host.do(Heard(Discovered(CRAWL, 0, 1, (Block("arin", Range.parse("8.0.0.0/9")),))))
-    assert Send(Renew(CRAWL, 7, (1,), 1)) in host.do(Tick(), 2.0)
+    host.do(Heard(Discovered(CRAWL, 0, 1, Blocks.of((Block("arin", Range.parse("8.0.0.0/9")),)))))
+    assert Send(Renew(CRAWL, 7, {1: 1}, 1)) in host.do(Tick(), 2.0)
 
 
 def test_a_hole_in_the_accepted_log_is_repaired() -> None:
@@ -614,8 +543,8 @@ def test_a_hole_in_the_accepted_log_is_repaired() -> None:
     out = host.do(Tick(), 2.0)
     assert Repair(RepairRequest(CRAWL, 0)) in out
     blocks = tuple(Block("arin", Range.parse(f"8.{each}.0.0/16")) for each in range(5))
-    assert Repair(RepairRequest(CRAWL, 3)) in host.do(Heard(Discovered(CRAWL, 0, 1, blocks[:3])))
-    host.do(Heard(Discovered(CRAWL, 0, 4, blocks[3:])))
+    assert Repair(RepairRequest(CRAWL, 3)) in host.do(Heard(Discovered(CRAWL, 0, 1, Blocks.of(blocks[:3]))))
+    host.do(Heard(Discovered(CRAWL, 0, 4, Blocks.of(blocks[3:]))))
     assert not [each for each in host.do(Tick(), 10.0) if isinstance(each, Repair)]
     assert host.lanes.replica.accepted == 5
 

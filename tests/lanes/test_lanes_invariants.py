@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable
 
 import replies
-from audits import audit_ask, audit_lanes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from replies import BASES, URLS
-from world import Asked, Plan, World, random_table
 
 from whoismesh.addresses import Range
 from whoismesh.answers import Reply
+from whoismesh.blocks import Block, Blocks
 from whoismesh.lanes import Lanes
 from whoismesh.lanes.events import (
     Ask,
@@ -32,7 +31,6 @@ from whoismesh.lanes.events import (
 from whoismesh.lanes.lane import Lane
 from whoismesh.messages import (
     Acknowledge,
-    Block,
     Discovered,
     LeaseGrant,
     Leases,
@@ -43,6 +41,11 @@ from whoismesh.messages import (
     Welcome,
 )
 from whoismesh.rangesets import RangeSet
+from whoismesh.simulation.audits import audit_ask, audit_lanes
+from whoismesh.simulation.plan import Faults, Plan
+from whoismesh.simulation.registries import Asked
+from whoismesh.simulation.tables import random_table
+from whoismesh.simulation.world import World
 
 CRAWL = b"0123456789abcdef"
 BASE = Range.parse("193.0.0.0/18")
@@ -87,7 +90,7 @@ class Host:
             case Ask(number, registry, _, family, address):
                 lane = self.lanes.lanes[registry]
                 audit_ask(lane, number)
-                assert self.lanes._joined
+                assert self.lanes._membership.joined
                 assert not lane.closed
                 assert not self.lanes.draining
                 assert self.now >= lane.paused_until
@@ -144,7 +147,7 @@ class Host:
                 self.do(Received(Leases(CRAWL, (grant,))))
             case "gone" if self.leased:
                 number = sorted(self.leased)[pick % len(self.leased)]
-                if self.lanes._joined:
+                if self.lanes._membership.joined:
                     del self.leased[number]
                     self.do(Received(Renewed(CRAWL, (number,), 0, False)))
             case "permits":
@@ -155,7 +158,7 @@ class Host:
                 self.do(Received(Permits(CRAWL, registry, delays)))
             case "heard":
                 self.news += 1
-                self.do(Heard(Discovered(CRAWL, 3, self.news, (Block("ripencc", where),))))
+                self.do(Heard(Discovered(CRAWL, 3, self.news, Blocks.of((Block("ripencc", where),)))))
             case "answer" if self.waiting:
                 number = sorted(self.waiting)[pick % len(self.waiting)]
                 ask = self.waiting.pop(number)
@@ -222,7 +225,7 @@ def test_a_worker_never_waits_for_ever_while_there_is_work_and_a_coordinator(see
             seed=seed,
             rate=(math.inf, 40.0)[seed % 2],
             host_rate=(math.inf, 15.0)[seed % 3 == 0],
-            loss=(0.0, 0.3)[seed % 5 == 0],
+            faults=Faults(loss=(0.0, 0.3)[seed % 5 == 0]),
             connections=1 + seed % 3,
         )
     )
@@ -239,7 +242,7 @@ def test_a_worker_never_waits_for_ever_while_there_is_work_and_a_coordinator(see
             return Reply(asked.registry, "rdap", asked.family, asked.address, b"{", "", 0.0, status)
         return None
 
-    world.ill = ill
+    world.registries.ill = ill
     world.run()
     assert world.finished is not None
     assert world.finished.complete

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import pytest
+from scenes import ALICE, BOB, CRAWL, UNLIMITED, address, arrive, granted, join, lease, make, make_ledger, places
 
-from whoismesh.addresses import Range, parse_address
+from whoismesh.addresses import Range
+from whoismesh.blocks import Block, Blocks
 from whoismesh.ledger import Budget, Ledger
+from whoismesh.ledger.engine import ADOPTION_S
 from whoismesh.ledger.events import (
     Collected,
     Finish,
-    Instruction,
     Note,
     Publish,
     Received,
@@ -28,7 +29,6 @@ from whoismesh.ledger.leases import AWAIT_S, LEASE_TTL_S
 from whoismesh.ledger.status import status
 from whoismesh.messages import (
     Acknowledge,
-    Block,
     Discovered,
     Feed,
     Join,
@@ -45,88 +45,12 @@ from whoismesh.messages import (
     Renew,
     Renewed,
     RepairRequest,
-    Result,
     Results,
     Return,
     Signal,
     Welcome,
 )
 from whoismesh.registries import REGISTRIES
-
-CRAWL = b"0123456789abcdef"
-ALICE, BOB = b"alice", b"bob"
-UNLIMITED = tuple(REGISTRIES)
-
-
-def make_ledger(
-    *space: str, rate: float = math.inf, host_rate: float = math.inf, epoch: int = 1, **more: int
-) -> Ledger:
-    budgets = {registry: Budget(rate, host_rate) for registry in REGISTRIES}
-    origins = range(epoch * 100, epoch * 100 + 100)
-    ranges = [Range.parse(each) for each in space]
-    return Ledger(CRAWL, ranges, budgets, epoch=epoch, origins=origins, ports=(1, 2, 3), **more)
-
-
-def join(ledger: Ledger, sender: bytes = ALICE, now: float = 0.0) -> int:
-    out = ledger.handle(Received(sender, Join(b"", sender.decode(), "", 0, ())), now)
-    welcome = next(each.message for each in out if isinstance(each, Send) and isinstance(each.message, Welcome))
-    return welcome.origin
-
-
-def lease(
-    ledger: Ledger, origin: int, sender: bytes = ALICE, now: float = 0.0, **wants: float
-) -> tuple[LeaseGrant, ...]:
-    wants = wants or {"ripencc": 0.0}
-    out = ledger.handle(Received(sender, LeaseRequest(CRAWL, origin, wants)), now)
-    return granted(out)
-
-
-def granted(out: Iterable[Instruction]) -> tuple[LeaseGrant, ...]:
-    return tuple(
-        grant
-        for each in out
-        if isinstance(each, Send) and isinstance(each.message, Leases)
-        for grant in each.message.grants
-    )
-
-
-def address(text: str) -> Range:
-    family, number = parse_address(text)
-    return Range(family, number, number)
-
-
-def make(
-    origin: int,
-    sequence: int,
-    kind: str,
-    asked: str,
-    found: str = "",
-    *,
-    registry: str = "ripencc",
-    elsewhere: str | None = None,
-) -> Result:
-    single = address(asked)
-    return Result(
-        origin, sequence, registry, kind, single, Range.parse(found) if found else single, elsewhere, "why", b"p"
-    )
-
-
-def arrive(ledger: Ledger, *results: Result, now: float = 1.0) -> list[Instruction]:
-    """Results come in and are stored at once; return what follows the storing."""
-    out = ledger.handle(Collected(Results(CRAWL, results)), now)
-    for each in out:
-        if isinstance(each, Store):
-            return ledger.handle(Stored(each.results), now)
-    return out
-
-
-def places(ledger: Ledger) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for place, where in ledger.desk.places():
-        for part in ledger.coverage.unsettled(where):
-            found.setdefault(place, []).append(str(part))
-    return found
-
 
 # -- members -------------------------------------------------------------------------------------------------------
 
@@ -157,15 +81,15 @@ def test_a_worker_of_another_crawl_is_refused_for_good() -> None:
     ledger = make_ledger("193.0.0.0/16")
     refused = [Send(ALICE, Refused(CRAWL, "this coordinator runs another crawl", True))]
     assert ledger.handle(Received(ALICE, Join(b"x" * 16, "a", "", 0, ())), 0.0) == refused
-    assert ledger.handle(Received(ALICE, Renew(b"x" * 16, 5, (), 0)), 0.0) == refused
+    assert ledger.handle(Received(ALICE, Renew(b"x" * 16, 5, {}, 0)), 0.0) == refused
 
 
 def test_whoever_is_not_known_is_asked_to_join_again() -> None:
     ledger = make_ledger("193.0.0.0/16")
     refused = [Send(ALICE, Refused(CRAWL, "not known here, join again", False))]
-    assert ledger.handle(Received(ALICE, Renew(CRAWL, 100, (), 0)), 0.0) == refused
+    assert ledger.handle(Received(ALICE, Renew(CRAWL, 100, {}, 0)), 0.0) == refused
     join(ledger)
-    assert ledger.handle(Received(ALICE, Renew(CRAWL, 101, (), 0)), 0.0) == refused, "another's origin"
+    assert ledger.handle(Received(ALICE, Renew(CRAWL, 101, {}, 0)), 0.0) == refused, "another's origin"
 
 
 def test_when_no_origin_is_left_a_joiner_is_told_to_come_later() -> None:
@@ -297,7 +221,7 @@ def test_a_renewal_keeps_leases_alive_and_names_those_that_are_gone() -> None:
     origin = join(ledger)
     (grant,) = lease(ledger, origin)
     for now in (10.0, 25.0, 40.0):
-        out = ledger.handle(Received(ALICE, Renew(CRAWL, origin, (grant.lease, 7), 0)), now)
+        out = ledger.handle(Received(ALICE, Renew(CRAWL, origin, {grant.lease: 1, 7: 1}, 0)), now)
         assert out == [Send(ALICE, Renewed(CRAWL, (7,), 0, False))]
         ledger.handle(Tick(), now + 0.1)
     assert grant.lease in ledger.desk.leases
@@ -314,15 +238,15 @@ def test_a_restarted_coordinator_gives_announced_leases_back() -> None:
 
     second = make_ledger("193.0.0.0/16", epoch=2)
     second.replay(result)
-    refused = second.handle(Received(ALICE, Renew(CRAWL, origin, (grant.lease,), 0)), 0.0)
+    refused = second.handle(Received(ALICE, Renew(CRAWL, origin, {grant.lease: 1}, 0)), 0.0)
     assert refused == [Send(ALICE, Refused(CRAWL, "not known here, join again", False))]
     out = second.handle(Received(ALICE, Join(CRAWL, "alice", "", origin, (grant,))), 0.1)
     assert out[0] == Send(ALICE, Welcome(CRAWL, origin, 1, 2, 3, 2.0, (), UNLIMITED))
     assert places(second)[f"lease {grant.lease}"] == ["193.0.132.0-193.0.159.255"]
-    assert second.handle(Received(ALICE, Renew(CRAWL, origin, (grant.lease,), 0)), 1.0) == [
+    assert second.handle(Received(ALICE, Renew(CRAWL, origin, {grant.lease: 1}, 0)), 1.0) == [
         Send(ALICE, Renewed(CRAWL, (), 1, False))
     ]
-    (other,) = lease(second, origin, now=1.0)
+    (other,) = lease(second, origin, now=ADOPTION_S)
     assert other.lease == (2 << 32) + 1
 
 
@@ -331,9 +255,10 @@ def test_an_announced_lease_is_given_back_only_as_far_as_it_is_free() -> None:
     (grant,) = lease(first, join(first))
     second = make_ledger("193.0.0.0/24", epoch=2)
     bob = join(second, BOB)
-    assert lease(second, bob, BOB) != ()
+    assert lease(second, bob, BOB) == (), "whoever holds a lease gets time to announce it"
+    assert granted(second.handle(Tick(), ADOPTION_S)) != ()
     second.handle(Received(ALICE, Join(CRAWL, "alice", "", 100, (grant,))), 0.1)
-    out = second.handle(Received(ALICE, Renew(CRAWL, 100, (grant.lease,), 0)), 1.0)
+    out = second.handle(Received(ALICE, Renew(CRAWL, 100, {grant.lease: 1}, 0)), 1.0)
     assert out == [Send(ALICE, Renewed(CRAWL, (grant.lease,), 0, False))]
 
 
@@ -349,7 +274,7 @@ def test_nothing_is_settled_acknowledged_or_told_on_before_it_is_stored() -> Non
     assert ledger.handle(Collected(Results(CRAWL, (result,))), 1.1) == [], "on its way to the disk"
     assert ledger.handle(Stored((result,)), 1.2) == [
         Send(ALICE, Acknowledge(CRAWL, origin, ((1, 1),))),
-        Publish(Discovered(CRAWL, 0, 1, (Block("ripencc", Range.parse("193.0.0.0/21")),))),
+        Publish(Discovered(CRAWL, 0, 1, Blocks.of((Block("ripencc", Range.parse("193.0.0.0/21")),)))),
     ]
     assert ledger.coverage.held.size == 2048
     assert ledger.networks == {"ripencc": 1}
@@ -523,7 +448,7 @@ def test_a_failure_is_tried_again_later_and_settled_with_its_reason_after_the_la
         (grant,) = granted(out)
         assert grant.first_in_line
         now += wait_s + 1.0
-        ledger.handle(Received(ALICE, Renew(CRAWL, origin, (), 0)), now)
+        ledger.handle(Received(ALICE, Renew(CRAWL, origin, {}, 0)), now)
     out = arrive(ledger, make(origin, 3, "malformed", "193.0.0.128"), now=now)
     assert ledger.failures == [(address("193.0.0.128"), "why")]
     assert Finish(True) in out
@@ -595,7 +520,7 @@ def test_slow_down_takes_all_permits_back_halves_the_rate_and_waits_as_told() ->
     assert ledger.handle(Received(BOB, Signal(CRAWL, bob, "ripencc", "limited", 30.0, "429")), 100.2) == []
     assert ledger.handle(Received(BOB, PermitRequest(CRAWL, bob, "ripencc", 5)), 100.3) == []
     for each, origin in ((ALICE, alice), (BOB, bob)):
-        ledger.handle(Received(each, Renew(CRAWL, origin, (), 0)), 115.0)
+        ledger.handle(Received(each, Renew(CRAWL, origin, {}, 0)), 115.0)
     assert ledger.handle(Tick(), 129.1) == []
     (dealt,) = ledger.handle(Tick(), 129.8)
     assert isinstance(dealt, Send)
@@ -661,7 +586,7 @@ def test_the_crawl_finishes_when_all_is_settled_and_everybody_is_told() -> None:
     origin = join(ledger)
     out = arrive(ledger, make(origin, 1, "network", "193.0.0.1", "193.0.0.0/21"))
     assert out[2:] == [Finish(True), Send(ALICE, Renewed(CRAWL, (), 1, True))]
-    assert ledger.handle(Received(ALICE, Renew(CRAWL, origin, (), 1)), 2.0) == [
+    assert ledger.handle(Received(ALICE, Renew(CRAWL, origin, {}, 1)), 2.0) == [
         Send(ALICE, Renewed(CRAWL, (), 1, True))
     ]
     assert ledger.handle(Tick(), 10.0) == []
@@ -676,7 +601,7 @@ def test_a_crawl_whose_registries_are_all_out_of_reach_stops_and_may_still_be_co
     ledger = make_ledger("193.0.0.0/24")
     origin = join(ledger)
     ledger.handle(Received(ALICE, Signal(CRAWL, origin, "ripencc", "unreachable", None, "refused")), 1.0)
-    ledger.handle(Received(ALICE, Renew(CRAWL, origin, (), 0)), 15.0)
+    ledger.handle(Received(ALICE, Renew(CRAWL, origin, {}, 0)), 15.0)
     assert not [each for each in ledger.handle(Tick(), 20.5) if isinstance(each, Finish)]
     assert ledger.handle(Tick(), 21.5) == [Finish(False, "ripencc: refused")]
     assert ledger.handle(Tick(), 22.5) == []
@@ -690,7 +615,7 @@ def test_a_registry_that_says_slow_down_is_not_out_of_reach() -> None:
     ledger.handle(Received(ALICE, Signal(CRAWL, origin, "ripencc", "unreachable", None, "refused")), 1.0)
     ledger.handle(Received(ALICE, Signal(CRAWL, origin, "ripencc", "limited", 3_600.0, "429")), 5.0)
     for now in range(10, 700, 10):
-        ledger.handle(Received(ALICE, Renew(CRAWL, origin, (), 0)), float(now))
+        ledger.handle(Received(ALICE, Renew(CRAWL, origin, {}, 0)), float(now))
         assert not [each for each in ledger.handle(Tick(), now + 0.5) if isinstance(each, Finish)]
 
 
@@ -703,8 +628,8 @@ def test_the_accepted_log_is_repaired_from_any_point() -> None:
     arrive(ledger, *results)
     blocks = tuple(Block("ripencc", result.range) for result in results)
     ask: Callable[[int], RepairAsked] = lambda after: RepairAsked(BOB, RepairRequest(CRAWL, after))  # noqa: E731
-    assert ledger.handle(ask(0), 1.0) == [SendRepair(BOB, Discovered(CRAWL, 0, 1, blocks))]
-    assert ledger.handle(ask(2), 1.0) == [SendRepair(BOB, Discovered(CRAWL, 0, 3, blocks[2:]))]
+    assert ledger.handle(ask(0), 1.0) == [SendRepair(BOB, Discovered(CRAWL, 0, 1, Blocks.of(blocks)))]
+    assert ledger.handle(ask(2), 1.0) == [SendRepair(BOB, Discovered(CRAWL, 0, 3, Blocks.of(blocks[2:])))]
     assert ledger.handle(ask(3), 1.0) == []
     assert ledger.handle(ask(2**53), 1.0) == []
     assert ledger.handle(RepairAsked(BOB, RepairRequest(b"x" * 16, 0)), 1.0) == []

@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 import pytest
-from audits import audit_lanes, audit_ledger
-from world import START, Asked, Plan, World, random_table, row
 
 from whoismesh.addresses import Range
 from whoismesh.answers import Reply
 from whoismesh.answers.outcome import Status
 from whoismesh.practice.table import AllocationTable
 from whoismesh.rangesets import RangeSet
-
-
-def audit(world: World) -> None:
-    if world.ledger is not None:
-        audit_ledger(world.ledger)
-    for node in world.nodes:
-        audit_lanes(node.lanes)
+from whoismesh.simulation.clock import START
+from whoismesh.simulation.plan import Faults, Plan
+from whoismesh.simulation.registries import Asked
+from whoismesh.simulation.tables import ideal_lookups, random_table, row
+from whoismesh.simulation.world import World
 
 
 def assert_exact(world: World) -> None:
     """The crawl is complete, with the table's networks and nothing else."""
+    world.checks.end()
     assert world.finished is not None
     assert world.finished.complete, world.finished.reason
     ledger = world.ledger
@@ -43,11 +40,6 @@ def assert_exact(world: World) -> None:
     ]
 
 
-def ideal_lookups(table: AllocationTable) -> int:
-    """One a network, one a free /24, and for what has moved at most as many again at the old registry."""
-    return sum(1 if each.held else each.range.size >> 8 for each in table.rows())
-
-
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_crawl_finds_exactly_the_networks_of_the_table(workers: int, seed: int) -> None:
@@ -60,9 +52,9 @@ def test_a_crawl_finds_exactly_the_networks_of_the_table(workers: int, seed: int
 
 def test_what_holds_after_every_event_holds_with_loss_and_delay() -> None:
     space, table = random_table(3, length=18)
-    world = World(Plan(space, table, workers=3, seed=3, loss=0.2, delay=(0.001, 0.3), audit=audit))
+    world = World(Plan(space, table, workers=3, seed=3, faults=Faults(loss=0.2), delay=(0.001, 0.3), audit_every=1))
     world.run()
-    assert world.lost > 20
+    assert world.counts["lost"] > 20
     assert_exact(world)
 
 
@@ -84,7 +76,7 @@ def test_five_workers_seldom_ask_about_the_same_network() -> None:
 
 def test_a_crashed_worker_leaves_no_hole_and_its_orphans_are_found() -> None:
     space, table = random_table(6)
-    world = World(Plan(space, table, workers=3, seed=6, loss=0.05))
+    world = World(Plan(space, table, workers=3, seed=6, faults=Faults(loss=0.05)))
     world.after(2.0, lambda: world.crash_worker(1))
     world.run()
     assert_exact(world)
@@ -93,7 +85,7 @@ def test_a_crashed_worker_leaves_no_hole_and_its_orphans_are_found() -> None:
 
 def test_a_worker_that_starts_again_delivers_what_the_crashed_one_left_in_its_spool() -> None:
     space, table = random_table(7)
-    world = World(Plan(space, table, workers=2, seed=7, loss=0.5))
+    world = World(Plan(space, table, workers=2, seed=7, faults=Faults(loss=0.5)))
 
     def crash_and_start() -> None:
         left = world.crash_worker(0).spool
@@ -120,7 +112,7 @@ def test_a_drained_worker_leaves_with_an_empty_spool_and_the_others_finish() -> 
 @pytest.mark.parametrize("down_s", [0.1, 5.0, 40.0])
 def test_a_restarted_coordinator_takes_its_workers_back_and_finishes(down_s: float) -> None:
     space, table = random_table(9)
-    world = World(Plan(space, table, workers=3, seed=9, audit=audit if down_s == 5.0 else None))
+    world = World(Plan(space, table, workers=3, seed=9, audit_every=1 if down_s == 5.0 else 0))
     world.after(2.5, lambda: world.restart_coordinator(down_s))
     world.run()
     assert_exact(world)
@@ -144,7 +136,7 @@ def test_a_replayed_disk_gives_the_ledger_that_lived() -> None:
 
 def test_everything_at_once_still_ends_with_exactly_the_table() -> None:
     space, table = random_table(11)
-    world = World(Plan(space, table, workers=4, seed=11, loss=0.2, delay=(0.001, 0.5)))
+    world = World(Plan(space, table, workers=4, seed=11, faults=Faults(loss=0.2), delay=(0.001, 0.5)))
     world.after(2.0, lambda: world.crash_worker(0))
     world.after(3.0, lambda: world.restart_coordinator(3.0))
     world.after(9.0, lambda: world.crash_worker(1))
@@ -178,10 +170,10 @@ def test_after_slow_down_the_whole_fleet_waits_as_told() -> None:
     def ill(asked: Asked) -> Reply | None:
         if len(world.asked) == 60:
             told.append(asked)
-            return world.slow_down(asked, 30)
+            return world.registries.slow_down(asked, 30)
         return None
 
-    world.ill = ill
+    world.registries.ill = ill
     world.run()
     assert_exact(world)
     heard = told[0].at + world.plan.answer[1] + 2 * world.plan.delay[1]
@@ -194,7 +186,7 @@ def test_a_worker_that_cannot_reach_a_registry_does_not_keep_its_share_from_the_
     space, table = random_table(14, ["ripencc", "apnic"], length=18)
     world = World(Plan(space, table, workers=2, seed=14))
     broken = Reply("apnic", "rdap", 4, 0, b"", "", 0.0, 500)
-    world.ill = lambda asked: broken if asked.worker == 0 and asked.registry == "apnic" else None
+    world.registries.ill = lambda asked: broken if asked.worker == 0 and asked.registry == "apnic" else None
     world.run(300.0)
     assert world.finished is not None
     assert world.finished.complete
@@ -227,7 +219,7 @@ def test_the_same_seed_makes_the_same_world() -> None:
     space, table = random_table(16, length=18)
     runs = []
     for _ in range(2):
-        world = World(Plan(space, table, workers=3, seed=16, loss=0.1))
+        world = World(Plan(space, table, workers=3, seed=16, faults=Faults(loss=0.1)))
         world.run()
         runs.append((world.now, world.asked))
     assert runs[0] == runs[1]

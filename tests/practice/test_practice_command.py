@@ -96,7 +96,13 @@ def test_wrong_tables_settings_and_descriptors_are_refused(tmp_path: Path) -> No
         command.run(parse("--table", str(table)))
     with pytest.raises(ConfigError, match="overlap"):
         command.run(parse("--space", "24.0.0.0/8", "24.1.0.0/16"))
-    for arguments in (("--faults", "2"), ("--rate-limit", "0"), ("--latency", "-1"), ("--port", "70000")):
+    for arguments in (
+        ("--faults", "2"),
+        ("--rate-limit", "0"),
+        ("--latency", "-1"),
+        ("--port", "70000"),
+        ("--host", "x"),
+    ):
         with pytest.raises(UsageError):
             command.run(parse(*arguments))
     with pytest.raises(UsageError, match="lifeline"):

@@ -368,3 +368,29 @@ def test_consecutive_ports_and_a_port_in_use() -> None:
     serve(check, first_port=port)
     with pytest.raises(UsageError):
         PracticeRegistries(TABLE, first_port=65_530)
+
+
+@pytest.mark.parametrize(("host", "named"), [("127.0.0.9", "127.0.0.9"), ("::1", "[::1]")])
+def test_serves_at_the_address_named(host: str, named: str) -> None:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
+            sock.bind((host, 0))
+    except OSError as error:
+        pytest.skip(f"this machine has no {host}: {error.strerror}")
+
+    async def check(practice: PracticeRegistries, session: aiohttp.ClientSession) -> None:
+        assert practice.rdap_url("ripencc").startswith(f"http://{named}:")
+        settings = tomllib.loads(practice.config_text())["registries"]["ripencc"]
+        assert settings["rdap"] == practice.rdap_url("ripencc")
+        assert settings["whois"].startswith(f"{named}:")
+        port = int(settings["whois"].rpartition(":")[2])
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+    serve(check, host=host)
+
+
+@pytest.mark.parametrize("host", ["localhost", "", "0.0.0.0", "::"])
+def test_an_address_nobody_could_ask_is_refused(host: str) -> None:
+    with pytest.raises(UsageError, match="host"):
+        PracticeRegistries(TABLE, host=host)

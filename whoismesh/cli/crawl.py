@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what comes out (default: results.msgpack)",
     )
+    parser.add_argument("--retry-failed", action="store_true", help="try again what failed in earlier runs")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument("--log-level", choices=LEVELS, default="info", help="what goes into the logs under --state")
@@ -68,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
             environment=crawling.child_environment(args.space, args.contact),
             log_level=args.log_level,
+            retry_failed=args.retry_failed,
             on_status=progress.status,
             on_event=progress.event,
         )

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from whoismesh.addresses import Range
 from whoismesh.answers import CANNOT_TELL, Answer, Reply, Status, understand
+from whoismesh.blocks import Block
 from whoismesh.lanes.events import (
     Ask,
     Broken,
@@ -36,10 +37,10 @@ from whoismesh.lanes.events import (
 )
 from whoismesh.lanes.findings import RESEND_S, Findings
 from whoismesh.lanes.lane import Lane, Lookup
+from whoismesh.lanes.membership import Membership
 from whoismesh.ledger.budgets import MAX_WAIT_S
 from whoismesh.messages import (
     Acknowledge,
-    Block,
     Discovered,
     Join,
     LeaseGrant,
@@ -57,13 +58,13 @@ from whoismesh.messages import (
     Renewed,
     Return,
     Signal,
+    Split,
     Welcome,
+    Yield,
 )
 from whoismesh.packing import pack
 from whoismesh.replica import Replica
 
-#: A worker that was not answered asks to join again after the first, doubled each time up to the second, seconds.
-FIRST_JOIN_AGAIN_S, LONGEST_JOIN_AGAIN_S = 0.5, 4.0
 #: Results in the spool beyond which nothing more is asked: a slow coordinator slows its workers.
 MOST_UNACKNOWLEDGED = 20_000
 #: How long a drain may take before the worker leaves with results still in its spool, seconds.
@@ -99,11 +100,7 @@ class Lanes:
         self._bases = bases
         self._host = host
         self._lookup_number = 0
-        self._joined = False
-        self._join_at = 0.0
-        self._join_again_s = FIRST_JOIN_AGAIN_S
-        self._renew_at = 0.0
-        self._renew_s = 2.0
+        self._membership = Membership()
         self._metrics_at = 0.0
         self._log_length = 0
         self._recover_until = 0.0
@@ -116,12 +113,15 @@ class Lanes:
         """Take in one event at a point of the monotonic clock; return what to do, in order."""
         if self._stopped:
             return []
+        if self._membership.look_in(now):
+            self.counters["pauses"] += 1
         out: list[Instruction] = []
         match event:
             case Received(message):
                 out += self._received(message, now)
             case Heard(message):
-                self._heard(message)
+                if not self._heard(message) and self.replica.accepted >= self._log_length:
+                    return []  # most gossip touches no gap of ours, and there is most of it in a large mesh
             case Replied(number, reply):
                 out += self._replied(number, reply, now)
             case Broken():
@@ -141,8 +141,11 @@ class Lanes:
 
     def wake_at(self, now: float) -> float:
         """When a Tick is due at the latest."""
-        times = [min(self._renew_at, self._metrics_at) if self._joined else self._join_at]
-        if self._may_ask:
+        member = self._membership
+        times = [min(member.renew_at, self._metrics_at) if member.joined else member.join_at]
+        if self._may_ask and now < member.unsure_until:
+            times.append(member.unsure_until)
+        elif self._may_ask:
             times += [wake for lane in self.lanes.values() if (wake := lane.wake_at(now)) is not None]
         if self._drain_until is not None:
             times.append(self._drain_until)
@@ -165,11 +168,15 @@ class Lanes:
                 return self._renewed(message, now)
             case Permits(registry=registry, delays_s=delays_s):
                 self.lanes[registry].permit(delays_s, now)
+                if now < self._membership.unsure_until:
+                    self.lanes[registry].forget_permits()  # dealt before or in the pause: their time has gone by
             case Acknowledge(origin=origin, runs=runs):
                 self.findings.acknowledged(origin, runs)
                 return [Forget(origin, runs)]
             case Members(peers=peers):
                 return [self._connect(peers)]
+            case Split(lease=number):
+                return [Send(Yield(self.crawl, self.origin, number, self._split(number)))]
             case _:
                 self.counters["messages_unexpected"] += 1
         return []
@@ -185,9 +192,7 @@ class Lanes:
         return []
 
     def _join(self, now: float) -> list[Instruction]:
-        self._joined = False
-        self._join_at = now + self._join_again_s
-        self._join_again_s = min(2 * self._join_again_s, LONGEST_JOIN_AGAIN_S)
+        self._membership.ask_to_join(now)
         held = tuple(lease.grant for lane in self.lanes.values() for lease in lane.leases.values())
         return [Send(Join(self.crawl, self._host, self.gossip, self.origin, held))]
 
@@ -195,16 +200,14 @@ class Lanes:
         if message.final:
             self._stopped = True
             return [Stop(message.reason)]
-        return self._join(now) if self._joined else []
+        return self._join(now) if self._membership.joined else []
 
     def _welcome(self, message: Welcome, now: float) -> list[Instruction]:
         if self.crawl and message.crawl != self.crawl:
             self._stopped = True
             return [Stop("this worker's state is of another crawl; give it another --state folder")]
-        self.crawl, self.origin, self._renew_s = message.crawl, message.origin, max(0.1, message.renew_s)
-        self._joined = True
-        self._join_again_s = FIRST_JOIN_AGAIN_S
-        self._renew_at = now + self._renew_s
+        self.crawl, self.origin = message.crawl, message.origin
+        self._membership.taken_in(now, message.renew_s)
         self._recover_until = now + RESEND_S
         for registry, lane in self.lanes.items():
             lane.wished = False
@@ -228,9 +231,16 @@ class Lanes:
         for number in message.gone:
             for lane in self.lanes.values():
                 lane.drop_lease(number)
+        self._membership.renewed()
         self.done = message.done
         self._log_length = max(self._log_length, message.accepted)
         return []
+
+    def _split(self, number: int) -> tuple[Range, ...]:
+        for lane in self.lanes.values():
+            if number in lane.leases:
+                return lane.give_back_half(number)
+        return ()
 
     def _resend(self, now: float) -> Resend:
         self.findings.sent(now)
@@ -259,14 +269,14 @@ class Lanes:
 
     # -- discoveries --------------------------------------------------------------------------------------------
 
-    def _heard(self, message: Discovered) -> None:
+    def _heard(self, message: Discovered) -> bool:
+        """Take gossip in; return whether it closed anything of ours."""
         if message.crawl != self.crawl:
             self.counters["messages_of_another_crawl"] += 1
-            return
-        for block in self.replica.apply(message):
-            for lane in self.lanes.values():
-                if lane.close(block.range):
-                    self.counters["hits"] += 1
+            return False
+        hits = sum(lane.close(block.range) for block in self.replica.apply(message) for lane in self.lanes.values())
+        self.counters["hits"] += hits
+        return hits > 0
 
     # -- lookups ------------------------------------------------------------------------------------------------
 
@@ -403,15 +413,19 @@ class Lanes:
         if over or drained:
             self._stopped = True
             return [*out, self._leave(), Stop()]
-        if not self._joined:
-            return self._join(now) if now >= self._join_at else out
+        member = self._membership
+        if not member.joined:
+            return self._join(now) if now >= member.join_at else out
         if self._drain_until is None:
-            out += self._ask(now)
+            if now >= member.unsure_until:
+                out += self._ask(now)
             out += self._hand_back(now)
             out += self._wish(now)
-        if now >= self._renew_at:
-            self._renew_at = now + self._renew_s
-            held = tuple(number for lane in self.lanes.values() for number in lane.leases)
+        if now >= member.renew_at:
+            member.renewing(now)
+            held = {
+                number: lane.gaps_of(lease) for lane in self.lanes.values() for number, lease in lane.leases.items()
+            }
             out.append(Send(Renew(self.crawl, self.origin, held, self.replica.accepted)))
             if self.findings.overdue(now):
                 out.append(self._resend(now))
@@ -430,7 +444,8 @@ class Lanes:
 
     @property
     def _may_ask(self) -> bool:
-        return self._joined and self._drain_until is None and len(self.findings.unacknowledged) < MOST_UNACKNOWLEDGED
+        busy = self._drain_until is not None or len(self.findings.unacknowledged) >= MOST_UNACKNOWLEDGED
+        return self._membership.joined and not busy
 
     def _ask(self, now: float) -> list[Instruction]:
         out: list[Instruction] = []

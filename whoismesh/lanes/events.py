@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from whoismesh.answers.outcome import Reply
-from whoismesh.messages import Block, Discovered, Message, RepairRequest, Result
+from whoismesh.blocks import Block
+from whoismesh.messages import Discovered, Message, RepairRequest, Result
 
 
 @dataclass(frozen=True, slots=True)

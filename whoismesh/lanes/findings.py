@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from whoismesh.answers import Answer
+from whoismesh.blocks import Block
 from whoismesh.lanes.events import Keep
 from whoismesh.lanes.lane import Lookup
-from whoismesh.messages import Block, Result
+from whoismesh.messages import Result
 
-#: A result that is not acknowledged for this long is pushed again, seconds.
-RESEND_S = 5.0
+#: A result that is not acknowledged for this long is pushed again, seconds; doubled up to the second each time that
+#: nothing at all was acknowledged in between, or a coordinator that is slow would be sent everything again and again.
+RESEND_S, LONGEST_RESEND_S = 5.0, 60.0
 #: Reasons are for people; a registry's page of text is cut to this many characters.
 MOST_REASON = 500
 
@@ -24,6 +26,7 @@ class Findings:
     def __init__(self) -> None:
         self.unacknowledged: dict[tuple[int, int], float] = {}
         self.recovered: set[tuple[int, int]] = set()
+        self._resend_s = RESEND_S
         self._sequence = 0
         self._news = 0
 
@@ -62,6 +65,7 @@ class Findings:
 
     def acknowledged(self, origin: int, runs: Iterable[tuple[int, int]]) -> None:
         """Forget what is on the coordinator's disk: runs of (first, last) sequence numbers."""
+        self._resend_s = RESEND_S
         for first, last in runs:
             # A run may name any numbers, so the shorter of it and what waits is gone through.
             if last - first < len(self.unacknowledged):
@@ -74,8 +78,9 @@ class Findings:
 
     def overdue(self, now: float) -> bool:
         """Tell whether anything was sent long ago and is not acknowledged."""
-        return any(sent_at < now - RESEND_S for sent_at in self.unacknowledged.values())
+        return any(sent_at < now - self._resend_s for sent_at in self.unacknowledged.values())
 
     def sent(self, now: float) -> None:
         """Note that everything was sent again."""
+        self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
         self.unacknowledged = dict.fromkeys(self.unacknowledged, now)

@@ -14,7 +14,7 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from whoismesh.addresses import Range
 from whoismesh.ledger.budgets import DEALT_SHARE, MOST_REQUESTED
@@ -31,6 +31,8 @@ GAPS_A_CONNECTION = 2
 #: A second lease is asked for while the first is worked off; more would be hoarding, with nothing left for a worker
 #: that joins.
 LEASES_AT_ONCE = 2
+#: A gap of fewer addresses than this is given back whole or not at all: what a "not found" closes, v4 and v6.
+SMALLEST_SHARED = {4: 1 << 8, 6: 1 << 96}
 #: After a registry could not be reached, the wait doubles from the first to the second, seconds.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 #: Pace is measured over at most this many answers, of at most the last so many seconds.
@@ -290,6 +292,33 @@ class Lane:
             for each in lease.ranges:
                 for part in kept.missing(each):
                     self.close(part)
+
+    def gaps_of(self, lease: HeldLease) -> int:
+        """Count the gaps that are left in a lease."""
+        return sum(len(self.open.present(each)) for each in lease.ranges)
+
+    def give_back_half(self, number: int) -> tuple[Range, ...]:
+        """Take the upper half of what is untouched out of a lease and return it: few seams, and none in a lookup."""
+        lease = self.leases.get(number)
+        if lease is None:
+            return ()
+        waiting = [(each.family, each.address) for each in self.again]
+        untouched = [gap for gap in self.unasked(lease) if not any(gap.holds(*address) for address in waiting)]
+        half = sum(gap.size for gap in untouched) // 2
+        passed, given = 0, []
+        for gap in untouched:
+            if passed >= half:
+                given.append(gap)
+            elif passed + gap.size > half and gap.size > SMALLEST_SHARED[gap.family]:
+                middle = _middle(gap)
+                if middle > gap.first:
+                    given.append(Range(gap.family, middle, gap.last))
+            passed += gap.size
+        for each in given:
+            lease.ranges.remove(each)
+            self.close(each)
+        lease.grant = replace(lease.grant, ranges=tuple(lease.ranges))
+        return tuple(given)
 
     def unasked(self, lease: HeldLease) -> tuple[Range, ...]:
         """Return the gaps of a lease in which nothing is being asked."""

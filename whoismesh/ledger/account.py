@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from whoismesh import iana
+from whoismesh import iana, messages
 from whoismesh.addresses import Range
 from whoismesh.answers.outcome import Status
+from whoismesh.blocks import Block, BlockLog
 from whoismesh.ledger.coverage import Coverage
 from whoismesh.ledger.errands import Errand
 from whoismesh.ledger.leases import Desk
-from whoismesh.messages import Block, Result
+from whoismesh.messages import Result
 from whoismesh.registries import REGISTRIES
-from whoismesh.replica import BlockLog
 
 #: An address that could not be looked up is tried again after this long, doubled each time, seconds.
 RETRY_S = 5.0
@@ -53,6 +53,9 @@ class Account:
         asked, registry = result.asked, result.registry
         settled = self.coverage.settled.holds(asked.family, asked.first)
         match result.status:
+            case messages.RETRY:
+                self._retry()
+                return
             case Status.NETWORK if iana.is_plausible(result.range) and result.range.contains(asked):
                 parts = self._network(result)
             case _ if settled:
@@ -61,6 +64,8 @@ class Account:
                 parts = self._nobody(result)
             case Status.ELSEWHERE | Status.PLACEHOLDER:
                 parts = self._elsewhere(result)
+            case messages.ABANDONED:
+                parts = self._give_up(result)
             case _:
                 parts = self._failed(result, now)
         self._answers[registry, asked.family] += 1
@@ -122,11 +127,20 @@ class Account:
             self._park(errand, result.registry)
             return []
         errand.failures += 1
+        errand.failed_at.add(result.origin)
         if errand.failures >= self._attempts:
             return self._give_up(result)
         errand.not_before = now + RETRY_S * 2 ** (errand.failures - 1)
         self._go(errand, result.registry, result.registry)
         return []
+
+    def _retry(self) -> None:
+        """Make all that failed pending again."""
+        for part in self.coverage.reopen_failed():
+            for piece, registry in iana.by_registry(part):
+                if registry is not None:
+                    self.desk.pending[registry].add(piece)
+        self.failures.clear()
 
     def _give_up(self, result: Result) -> list[Range]:
         parts = self.coverage.settle_failed(result.asked)

@@ -71,6 +71,14 @@ class Budget:
     def _host_free_at(self, origin: int) -> float:
         return self._host_next.get(self._host_of[origin], 0.0)
 
+    def _next_asking(self, slot: float) -> int:
+        """Return who gets a slot: the first in turn whose host may ask by then, else whose host may ask first."""
+        free_at, host_of = self._host_next, self._host_of
+        for origin in self.asking:
+            if free_at.get(host_of[origin], 0.0) <= slot:
+                return origin
+        return min(self.asking, key=self._host_free_at)
+
     def resume(self, now: float) -> None:
         """Start after a coordinator that is no more: what it dealt may still be used, so wait until that is over."""
         if math.isfinite(self.rate):
@@ -92,7 +100,7 @@ class Budget:
         host_gap_s = 1 / (self.host_rate * DEALT_SHARE)
         slot = max(self._next_slot, now)
         while self.asking:
-            origin = min(self.asking, key=lambda each: max(self._host_free_at(each), slot))
+            origin = self._next_asking(slot)
             at = max(slot, self._host_free_at(origin))
             if at > now + HORIZON_S:
                 break
@@ -135,5 +143,5 @@ class Budget:
         """When to deal again, or None: half a horizon before the next slot, so that slots go out several at a time."""
         if not self.asking:
             return None
-        host_free = min(map(self._host_free_at, self.asking))
+        host_free = self._host_free_at(self._next_asking(self._next_slot))
         return max(self._next_slot, host_free) - HORIZON_S / 2

@@ -71,6 +71,14 @@ class Coverage:
         """Settle the block around an address that could not be looked up; return what was not settled before."""
         return self._settle(self.failed, self._grain.empty_block(asked, self.held))
 
+    def reopen_failed(self) -> list[Range]:
+        """Open again what could not be looked up; return it."""
+        reopened = list(self.failed)
+        for part in reopened:
+            self.failed.remove(part)
+            self.settled.remove(part)
+        return reopened
+
     def _settle(self, kind: RangeSet, block: Range) -> list[Range]:
         open_parts = [gap for part in self.space.present(block) for gap in self.settled.missing(part)]
         for part in open_parts:

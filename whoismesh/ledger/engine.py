@@ -10,8 +10,8 @@ somebody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count, islice
 
 from whoismesh.addresses import Range
 from whoismesh.answers.outcome import Status
@@ -35,12 +35,14 @@ from whoismesh.ledger.events import (
 )
 from whoismesh.ledger.health import Health
 from whoismesh.ledger.intake import Intake, runs
-from whoismesh.ledger.leases import LEASE_TTL_S, SMALLEST_PIECE, Lease
+from whoismesh.ledger.leases import LEASE_TTL_S
+from whoismesh.ledger.lending import Lending, Worker
+from whoismesh.ledger.losses import LOSSES_TO_GIVE_UP
 from whoismesh.messages import (
+    ABANDONED,
     Acknowledge,
     Discovered,
     Join,
-    LeaseGrant,
     LeaseRequest,
     Leases,
     Leave,
@@ -53,36 +55,31 @@ from whoismesh.messages import (
     Refused,
     Renew,
     Renewed,
+    RepairRequest,
     Result,
     Results,
     Return,
     Signal,
+    Split,
     Welcome,
+    Yield,
 )
-from whoismesh.rangesets import RangeSet
 from whoismesh.registries import REGISTRIES
+from whoismesh.replica import PIECES_A_REPAIR
 
 #: Workers renew this often, seconds.
 RENEW_S = 2.0
 #: Housekeeping (expiry, waits, delayed errands) is done this often, seconds.
 HOUSEKEEPING_S = 0.25
-#: Lookups that a worker's first lease is meant for, until its pace is known.
-FIRST_LOOKUPS = 64.0
-
-
-@dataclass(slots=True)
-class Worker:
-    """A member of the mesh, as the coordinator sees it."""
-
-    origin: int
-    sender: bytes
-    host: str
-    gossip: str
-    seen_at: float
+#: No event for this long means that this process was not run (stopped, its host asleep); a shell ticks every 0.25 s.
+PAUSE_S = 2.0
+#: After a restart nothing is lent for so long: workers that hold leases come back within it (sockets.RECONNECT_MOST_MS
+#: and a round trip) and keep them.
+ADOPTION_S = 3.0
 
 
 class Ledger:
-    """The engine. `origins` are the numbers this run may give out, `epoch` counts the coordinator's starts.
+    """The engine. `origins` are the numbers this run may give out, the first to itself; `epoch` counts the starts.
 
     `ports` are those of PULL, PUB and gossip ROUTER, told to workers. `lease_s` is how long a lease should keep a
     worker busy, `attempts` after how many failed lookups (each with its own retries on some host) an address is
@@ -117,21 +114,22 @@ class Ledger:
         self.finished: Finish | None = None
         self._epoch = epoch
         self._origins = iter(origins)
+        self._own_origin = next(self._origins, 0)
+        self._own_sequence = 0
+        self._giving_up: set[Range] = set()
         self._ports = ports
-        self._lease_s = lease_s
-        self._lease_number = epoch << 32
         self._intake = Intake()
         self._senders: dict[bytes, int] = {}
-        self._hungry: dict[str, dict[int, float]] = {registry: {} for registry in REGISTRIES}
+        self._lending = Lending(self.account, budgets, self.workers, count((epoch << 32) + 1), lease_s)
         self._housekeeping_at = 0.0
-        self._begun = False
+        self._handled_at: float | None = None
+        self._adopting_until = 0.0
 
     # -- the way in ---------------------------------------------------------------------------------------------
 
     def handle(self, event: Event, now: float) -> list[Instruction]:
         """Take in one event at a point of the monotonic clock; return what to do, in order."""
-        if not self._begun:
-            self._begin(now)
+        self._notice_time(now)
         match event:
             case Received(sender, message):
                 out = self._received(sender, message, now)
@@ -140,8 +138,7 @@ class Ledger:
             case Stored(results):
                 out = self._stored(results, now)
             case RepairAsked(sender, request):
-                blocks = self.log.after(request.after) if request.crawl == self.crawl else ()
-                out = [SendRepair(sender, Discovered(self.crawl, 0, request.after + 1, blocks))] if blocks else []
+                out = self._repair(sender, request)
             case Tick():
                 out = self._tick(now)
         return out + self._serve(now)
@@ -157,11 +154,22 @@ class Ledger:
         self._intake.stored(result)
         self.account.settle(result, 0.0)
 
-    def _begin(self, now: float) -> None:
-        self._begun = True
-        if self._epoch > 1:
-            for budget in self.budgets.values():
-                budget.resume(now)
+    def _notice_time(self, now: float) -> None:
+        """Begin, or make up for a time in which nobody could be heard: what is late then is late by our own fault."""
+        if self._handled_at is None:
+            if self._epoch > 1:
+                self._adopting_until = now + ADOPTION_S
+                for budget in self.budgets.values():
+                    budget.resume(now)
+        elif now - self._handled_at > PAUSE_S:
+            pause_s = now - self._handled_at
+            self.counters["pauses"] += 1
+            self.desk.postpone(pause_s)
+            for worker in self.workers.values():
+                worker.seen_at += pause_s
+            for health in self.health.values():
+                health.postpone(pause_s)
+        self._handled_at = now
 
     def _received(self, sender: bytes, message: Message, now: float) -> list[Instruction]:
         if isinstance(message, Join):
@@ -178,12 +186,17 @@ class Ledger:
                 return [Send(sender, self._renew(message, now))]
             case LeaseRequest(wants=wants):
                 for registry, pace in wants.items():
-                    self._hungry[registry][worker.origin] = pace
+                    self._lending.wish(worker.origin, registry, pace)
                 return []
             case Return(lease=number, unasked=unasked):
                 lease = self.desk.leases.get(number)
                 if lease is not None and lease.origin == worker.origin:
                     self.desk.end_lease(lease, unasked, now)
+                return []
+            case Yield(lease=number, ranges=ranges):
+                lease = self.desk.leases.get(number)
+                if lease is not None and lease.origin == worker.origin:
+                    self.desk.take_out(lease, ranges)
                 return []
             case PermitRequest(registry=registry, count=count):
                 self.budgets[registry].request(worker.origin, count, worker.host.rpartition(":")[0])
@@ -227,7 +240,7 @@ class Ledger:
         self.workers[origin] = Worker(origin, sender, message.host, message.gossip, now)
         self._senders[sender] = origin
         for grant in message.leases:
-            self._adopt(origin, grant, now)
+            self._lending.adopt(origin, grant, now)
         peers = self._peers()
         unlimited = tuple(registry for registry, budget in self.budgets.items() if budget.unlimited)
         welcome = Welcome(self.crawl, origin, *self._ports, RENEW_S, peers, unlimited)
@@ -235,23 +248,6 @@ class Ledger:
         if before is None:
             out.append(Note("worker_joined", {"origin": origin, "host": message.host}))
         return out + self._tell_members(except_for=origin)
-
-    def _adopt(self, origin: int, grant: LeaseGrant, now: float) -> None:
-        """Give a lease back to the worker that holds it, as far as it is still free (the coordinator restarted)."""
-        lease = self.desk.leases.get(grant.lease)
-        if lease is not None:
-            lease.origin, lease.deadline = origin, now + LEASE_TTL_S
-            return
-        if grant.first_in_line:
-            return
-        taken = RangeSet()
-        for each in grant.ranges:
-            for place in (self.desk.pending[grant.registry], self.desk.suspect[grant.registry]):
-                for part in place.present(each):
-                    place.remove(part)
-                    taken.add(part)
-        if taken:
-            self.desk.lend(Lease(grant.lease, origin, grant.registry, taken, now + LEASE_TTL_S, verify=grant.verify))
 
     def _peers(self) -> tuple[Peer, ...]:
         return tuple(Peer(worker.origin, worker.gossip) for worker in self.workers.values() if worker.gossip)
@@ -264,22 +260,22 @@ class Ledger:
         del self.workers[worker.origin]
         self._senders.pop(worker.sender, None)
         for registry in REGISTRIES:
-            self._hungry[registry].pop(worker.origin, None)
+            self._lending.forget(worker.origin, registry)
             self.budgets[registry].forget(worker.origin)
         for lease in [each for each in self.desk.leases.values() if each.origin == worker.origin]:
-            self.desk.end_lease(lease, (), now)
+            self.desk.end_lease(lease, (), now, lost=how == "worker_lost")
         level = "info" if how == "worker_left" else "warning"
         note = Note(how, {"origin": worker.origin, "host": worker.host}, level)
         return [note, *self._tell_members()]
 
     def _renew(self, message: Renew, now: float) -> Renewed:
         gone = []
-        for number in message.leases:
+        for number, gaps in message.leases.items():
             lease = self.desk.leases.get(number)
             if lease is None or lease.origin != message.origin:
                 gone.append(number)
             else:
-                lease.deadline = now + LEASE_TTL_S
+                lease.deadline, lease.gaps = now + LEASE_TTL_S, gaps
         return Renewed(self.crawl, tuple(gone), len(self.log), self.coverage.complete)
 
     # -- settling -----------------------------------------------------------------------------------------------
@@ -292,10 +288,22 @@ class Ledger:
                 self.health[result.registry].reached(now)
             self.account.settle(result, now)
         out = self._acknowledge(results)
-        blocks = self.log.after(accepted)
-        if blocks:
-            out.append(Publish(Discovered(self.crawl, 0, accepted + 1, blocks)))
+        out += [Publish(piece) for piece in self._pieces(accepted, len(self.log))]
         return out + self._finish(now)
+
+    def _repair(self, sender: bytes, request: RepairRequest) -> list[Instruction]:
+        if request.crawl != self.crawl:
+            return []
+        return [
+            SendRepair(sender, piece) for piece in islice(self._pieces(request.after, len(self.log)), PIECES_A_REPAIR)
+        ]
+
+    def _pieces(self, after: int, end: int) -> Iterator[Discovered]:
+        """Yield the accepted log after a number, piece by piece."""
+        while after < end:
+            blocks = self.log.after(after)
+            yield Discovered(self.crawl, 0, after + 1, blocks)
+            after += len(blocks)
 
     def _acknowledge(self, results: Iterable[Result]) -> list[Instruction]:
         by_origin: dict[int, list[int]] = {}
@@ -315,50 +323,16 @@ class Ledger:
     # -- leases and budgets -------------------------------------------------------------------------------------
 
     def _serve(self, now: float) -> list[Instruction]:
-        """Grant leases to whoever waits for one, as long as there is something."""
+        """Grant leases to whoever waits for one; where nothing is left, have the slowest lease split."""
         out: list[Instruction] = []
-        for registry, hungry in self._hungry.items():
-            while hungry:
-                origin, pace = next(iter(hungry.items()))
-                grants = self._grants(registry, origin, pace, now)
-                if not grants:
-                    break
-                del hungry[origin]
-                out.append(Send(self.workers[origin].sender, Leases(self.crawl, grants)))
+        if now < self._adopting_until:
+            return out
+        for worker, grants in self._lending.serve(now):
+            out.append(Send(worker.sender, Leases(self.crawl, grants)))
+        for worker, lease in self._lending.split(now):
+            self.counters["splits"] += 1
+            out.append(Send(worker.sender, Split(self.crawl, lease.number)))
         return out
-
-    def _grants(self, registry: str, origin: int, pace: float, now: float) -> tuple[LeaseGrant, ...]:
-        errands = self.desk.due_errands(registry, now)
-        grants = []
-        if errands:
-            lease = self._new_lease(origin, registry, RangeSet(errand.asked for errand in errands), now)
-            lease.errands, lease.verify = True, any(errand.suspect for errand in errands)
-            self.desk.lend(lease, errands)
-            singles = tuple(errand.asked for errand in errands)
-            grants.append(LeaseGrant(lease.number, registry, singles, True, lease.verify))
-        taken = self.desk.take_pending(registry, self._most(registry, pace))
-        if taken is not None:
-            ranges, verify = taken
-            lease = self._new_lease(origin, registry, ranges, now)
-            lease.verify = verify
-            self.desk.lend(lease)
-            grants.append(LeaseGrant(lease.number, registry, tuple(ranges), False, verify))
-        return tuple(grants)
-
-    def _new_lease(self, origin: int, registry: str, ranges: RangeSet, now: float) -> Lease:
-        self._lease_number += 1
-        return Lease(self._lease_number, origin, registry, ranges, now + LEASE_TTL_S)
-
-    def _most(self, registry: str, pace: float) -> dict[int, int]:
-        """Return how many addresses a lease should hold, by family: its time's worth, at most a fair share."""
-        budget = self.budgets[registry]
-        lookups = max(1.0, min(pace * self._lease_s or FIRST_LOOKUPS, budget.rate * self._lease_s, 1e6))
-        most = {}
-        for family, smallest in SMALLEST_PIECE.items():
-            worth = int(lookups) * self.account.mean_closed(registry, family)
-            share = self.desk.waiting(registry, family) // (4 * max(2, len(self.workers)))
-            most[family] = max(smallest, min(worth, share))
-        return most
 
     def _deal(self, registry: str, now: float) -> list[Instruction]:
         dealt = self.budgets[registry].deal(now)
@@ -389,7 +363,7 @@ class Ledger:
                 return []
             case "banned" | "unreachable":
                 if message.kind == "banned":
-                    self._hungry[registry].pop(worker.origin, None)
+                    self._lending.forget(worker.origin, registry)
                 if health.trouble(now, message.reason, banned=message.kind == "banned"):
                     return [Note(f"registry_{message.kind}", fields, "warning")]
                 return []
@@ -407,9 +381,26 @@ class Ledger:
             Note("lease_expired", {"lease": lease.number, "origin": lease.origin}, "warning")
             for lease in self.desk.expire(now)
         ]
+        out += self._give_up()
         for worker in [each for each in self.workers.values() if now - each.seen_at > LEASE_TTL_S]:
             out += self._lose(worker, now, "worker_lost")
         return out + self._finish(now)
+
+    def _give_up(self) -> list[Instruction]:
+        """Have what workers died over again and again stored as failed."""
+        found = []
+        for registry, asked in self.desk.hopeless():
+            if asked not in self._giving_up:
+                self._giving_up.add(asked)
+                self._own_sequence += 1
+                reason = f"given up: {LOSSES_TO_GIVE_UP} workers or more were lost while they asked {registry} about it"
+                found.append(
+                    Result(self._own_origin, self._own_sequence, registry, ABANDONED, asked, asked, None, reason, b"")
+                )
+        if not found:
+            return []
+        notes = [Note("block_abandoned", {"registry": each.registry, "at": str(each.asked)}, "error") for each in found]
+        return [Store(tuple(found)), *notes]
 
     def _finish(self, now: float) -> list[Instruction]:
         if self.coverage.complete:

@@ -7,21 +7,31 @@ around its address is parked with it: the answer is likely to settle that too.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from whoismesh.addresses import Range
+from whoismesh.ledger.losses import LOSSES_TO_HALVE
 from whoismesh.rangesets import RangeSet
 from whoismesh.registries import REGISTRIES
+
+#: A line is looked through for so many times what is wanted of it: where all of it is to be avoided, that ends.
+LOOKED_THROUGH = 8
+
+
+def _none(_: Errand) -> bool:
+    return False
 
 
 @dataclass(slots=True)
 class Errand:
     """One address to be asked at `registry`, not before a time; `path` are the registries that pointed on, in order.
 
-    `guessed` tells that nobody named this registry. `lease` is the lease it is lent in, if any. `suspect` tells that
-    a lease of it ended without a result, so a block that gossip knows there may be an orphan. `parked` are ranges with
-    the set they go back to when the errand ends.
+    `guessed` tells that nobody named this registry. `failures` counts the lookups that failed, `failed_at` has the
+    origins they failed at, `losses` counts the workers that were lost while it was lent to them. `lease` is the lease
+    it is lent in, if any. `suspect` tells that a lease of it ended without a result, so a block that gossip knows there
+    may be an orphan. `parked` are ranges with the set they go back to when the errand ends.
     """
 
     asked: Range
@@ -29,6 +39,8 @@ class Errand:
     path: tuple[str, ...] = ()
     guessed: bool = False
     failures: int = 0
+    failed_at: set[int] = field(default_factory=set)
+    losses: int = 0
     not_before: float = 0.0
     lease: int | None = None
     suspect: bool = False
@@ -68,15 +80,29 @@ class Errands:
         errand.registry, errand.lease, errand.turn = registry, None, self._turn
         heapq.heappush(self._later[registry], (errand.not_before, errand.turn, errand.asked))
 
-    def due(self, registry: str, now: float, most: int) -> list[Errand]:
-        """Return up to `most` errands of a registry that nobody works on and whose time has come, in order."""
+    def due(self, registry: str, now: float, most: int, avoid: Callable[[Errand], bool] = _none) -> list[Errand]:
+        """Return up to `most` errands of a registry that nobody works on and whose time has come, in order.
+
+        Those to `avoid` stay in line. One that workers were lost with again and again comes alone: it may be why.
+        """
         ready, later = self._ready[registry], self._later[registry]
         while later and later[0][0] <= now:
             _, turn, asked = heapq.heappop(later)
             errand = self._errands.get(asked)
             if errand is not None and errand.turn == turn:
                 ready[asked] = errand
-        return [errand for errand, _ in zip(ready.values(), range(most), strict=False)]
+        found: list[Errand] = []
+        for errand in islice(ready.values(), LOOKED_THROUGH * most):
+            if avoid(errand):
+                continue
+            if errand.losses >= LOSSES_TO_HALVE:
+                if found:
+                    continue
+                return [errand]
+            found.append(errand)
+            if len(found) == most:
+                break
+        return found
 
     def lend(self, errand: Errand, lease: int) -> None:
         """Take an errand that is due out of its line."""

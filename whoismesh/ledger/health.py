@@ -43,6 +43,11 @@ class Health:
         self.trouble_since = now
         return True
 
+    def postpone(self, by_s: float) -> None:
+        """Do not count a time in which nobody could be heard."""
+        if self.trouble_since is not None:
+            self.trouble_since += by_s
+
     def is_away(self, now: float) -> bool:
         """Tell whether it has been out of reach for so long that waiting makes no sense."""
         if self.trouble_since is None:

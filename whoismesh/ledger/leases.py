@@ -11,6 +11,7 @@ lists them all):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from itertools import islice
 
 from whoismesh.addresses import MAX_ADDRESS, Range
 from whoismesh.ledger.errands import Errand, Errands
+from whoismesh.ledger.losses import LOSSES_TO_GIVE_UP, Losses
 from whoismesh.ledger.pool import Pool
 from whoismesh.rangesets import RangeSet
 from whoismesh.registries import REGISTRIES
@@ -32,6 +34,8 @@ ERRANDS_A_LEASE = 32
 SMALLEST_PIECE = {4: 1 << 8, 6: 1 << 96}
 #: Pending ranges gathered into one lease where each is smaller than what the worker can do.
 RANGES_A_LEASE = 256
+#: A lease is not split before it had this long to get going, nor again before the answer and its effect are in.
+SPLIT_AFTER_S, SPLIT_AGAIN_S = 1.0, 2.0
 #: What an errand parks of pending space, prefix length: after a restart the gap around it may be a whole /8, and that
 #: must not wait for one answer.
 PARKED_LENGTH = {4: 16, 6: 32}
@@ -39,7 +43,10 @@ PARKED_LENGTH = {4: 16, 6: 32}
 
 @dataclass(slots=True)
 class Lease:
-    """Ranges lent to one worker. `errands` tells that they are single addresses first in line."""
+    """Ranges lent to one worker. `errands` tells that they are single addresses first in line.
+
+    `size` is how many addresses it had when it was granted, `gaps` how many gaps its worker said are left.
+    """
 
     number: int
     origin: int
@@ -48,6 +55,10 @@ class Lease:
     deadline: float
     errands: bool = False
     verify: bool = False
+    granted_at: float = 0.0
+    size: int = 0
+    gaps: int | None = None
+    split_at: float = -math.inf
 
 
 @dataclass(slots=True)
@@ -56,6 +67,15 @@ class Awaited:
 
     until: float
     lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What is to be lent: suspect ranges to `verify`, and `alone` what its worker may hold nothing else beside."""
+
+    ranges: RangeSet
+    verify: bool
+    alone: bool
 
 
 class Desk:
@@ -68,6 +88,8 @@ class Desk:
         self.leases: dict[int, Lease] = {}
         self.awaited: list[Awaited] = []
         self.errands = Errands()
+        self.losses = Losses()
+        self._doomed: dict[Range, Errand] = {}
         self._unsettled = unsettled
 
     # -- settling and errands -----------------------------------------------------------------------------------
@@ -77,6 +99,7 @@ class Desk:
         for registry in REGISTRIES:
             self.pending[registry].remove(part)
             self.suspect[registry].remove(part)
+        self.losses.settle(part)
         for errand in self.errands.within(part):
             self.errands.end(errand)
             for place, parked in errand.parked:
@@ -120,9 +143,9 @@ class Desk:
 
     # -- leases -------------------------------------------------------------------------------------------------
 
-    def due_errands(self, registry: str, now: float) -> list[Errand]:
-        """Return errands of a registry that nobody works on and whose time has come, first come first."""
-        return self.errands.due(registry, now, ERRANDS_A_LEASE)
+    def due_errands(self, registry: str, now: float, avoid: Callable[[Errand], bool]) -> list[Errand]:
+        """Return errands of a registry that nobody works on and whose time has come, without those to `avoid`."""
+        return self.errands.due(registry, now, ERRANDS_A_LEASE, avoid)
 
     def lend(self, lease: Lease, errands: Iterable[Errand] = ()) -> None:
         """Note a new lease; its errands leave the line."""
@@ -134,20 +157,32 @@ class Desk:
         """Count the addresses that may be leased."""
         return self.pending[registry].size_of(family) + self.suspect[registry].size_of(family)
 
-    def take_pending(self, registry: str, most: dict[int, int]) -> tuple[RangeSet, bool] | None:
-        """Take about `most` addresses (by family) out of pending; return them and whether they are suspect.
+    def anything(self, registry: str, now: float) -> bool:
+        """Tell whether anything of a registry may be leased now."""
+        return bool(self.pending[registry] or self.suspect[registry] or self.errands.due(registry, now, 1))
+
+    def take_pending(self, registry: str, most: dict[int, int], idle: Callable[[], bool]) -> Taken | None:
+        """Take about `most` addresses (by family) out of pending, or None if there is nothing.
 
         From a range wider than that, an aligned piece near its middle: so leases of one time lie far apart, and their
-        edges are where networks tend to end.
+        edges are where networks tend to end. What was lost with worker after worker goes alone, and only to who is
+        `idle`.
         """
         for source, verify in ((self.pending[registry], False), (self.suspect[registry], True)):
             if source:
                 taken = RangeSet()
+                alone = False
                 left = dict(most)
                 with closing(source.widest()) as widest:
                     for each in islice(widest, RANGES_A_LEASE):
                         piece = _cut(each, left[each.family]) if not taken else each
                         if taken and piece.size > left[each.family]:
+                            break
+                        if verify and (worst := self.losses.worst(piece)) is not None:
+                            if taken or not idle():
+                                continue
+                            taken.add(_halve(worst[1]))
+                            alone = True
                             break
                         taken.add(piece)
                         left[each.family] -= piece.size
@@ -155,17 +190,41 @@ class Desk:
                             break
                 for each in taken:
                     source.remove(each)
-                return taken, verify
+                if taken:
+                    return Taken(taken, verify, alone)
         return None
 
-    def end_lease(self, lease: Lease, unasked: Iterable[Range], now: float) -> None:
-        """End a lease that its worker gave back: `unasked` may be leased at once, the rest is awaited."""
-        del self.leases[lease.number]
+    def slowest(self, registry: str, now: float) -> Lease | None:
+        """Return the lease of a registry that will take longest by its own pace and may be split, or None."""
+        slowest, longest_s = None, 0.0
+        for lease in self._of(registry, self.leases.values()):
+            age_s = now - lease.granted_at
+            if age_s < SPLIT_AFTER_S or now - lease.split_at < SPLIT_AGAIN_S or lease.gaps == 0:
+                continue
+            left = sum(part.size for each in lease.ranges for part in self._unsettled(each))
+            left_s = math.inf if left >= lease.size else age_s * left / (lease.size - left)
+            if left and left_s > longest_s:
+                slowest, longest_s = lease, left_s
+        return slowest
+
+    def take_out(self, lease: Lease, given: Iterable[Range]) -> None:
+        """Take ranges out of a lease whose worker gives them back and keeps the rest: they may be leased at once."""
         place = self.suspect if lease.verify else self.pending
-        for each in unasked:
+        for each in given:
             for part in lease.ranges.present(each):
                 lease.ranges.remove(part)
+                lease.size -= part.size
                 self._put_back(lease, part, place[lease.registry])
+
+    def end_lease(self, lease: Lease, unasked: Iterable[Range], now: float, *, lost: bool = False) -> None:
+        """End a lease that its worker gave back: `unasked` may be leased at once, the rest is awaited.
+
+        `lost` tells that it did not give it back but was lost with it.
+        """
+        del self.leases[lease.number]
+        self.take_out(lease, unasked)
+        if lost:
+            self._note_loss(lease)
         if any(self._unsettled(each) for each in lease.ranges):
             self.awaited.append(Awaited(now + AWAIT_S, lease))
 
@@ -177,10 +236,41 @@ class Desk:
             self.awaited = [awaited for awaited in self.awaited if awaited.until > now]
         for lease in expired:
             del self.leases[lease.number]
+            self._note_loss(lease)
         for lease in expired + over:
             for each in lease.ranges:
                 self._put_back(lease, each, self.suspect[lease.registry])
         return expired
+
+    def postpone(self, by_s: float) -> None:
+        """Move all deadlines: for so long nobody could be heard, so nobody was late."""
+        for lease in self.leases.values():
+            lease.deadline += by_s
+        for awaited in self.awaited:
+            awaited.until += by_s
+
+    def hopeless(self) -> Iterator[tuple[str, Range]]:
+        """Yield (registry, address) for what is to be given up: workers were lost with it too often, one by one."""
+        for asked, errand in self._doomed.items():
+            if self.errands.get(asked) is errand:
+                yield errand.registry, asked
+        self._doomed.clear()
+        for each in self.losses.to_give_up() or ():
+            if each.size <= SMALLEST_PIECE[each.family]:
+                for registry, suspect in self.suspect.items():
+                    for part in suspect.present(each):
+                        yield registry, Range(part.family, part.first, part.first)
+
+    def _note_loss(self, lease: Lease) -> None:
+        if not lease.errands:
+            for part in (part for each in lease.ranges for part in self._unsettled(each)):
+                self.losses.note(part)
+            return
+        for errand in (errand for each in lease.ranges for errand in self.errands.within(each)):
+            if errand.lease == lease.number:
+                errand.losses += 1
+                if errand.losses >= LOSSES_TO_GIVE_UP:
+                    self._doomed[errand.asked] = errand
 
     def _put_back(self, lease: Lease, ranges: Range, place: RangeSet) -> None:
         if not lease.errands:
@@ -204,6 +294,13 @@ class Desk:
                 yield from ((f"awaited {awaited.lease.number}", each) for each in awaited.lease.ranges)
         for errand in self.errands:
             yield from (("parked", each) for _, each in errand.parked)
+
+
+def _halve(run: Range) -> Range:
+    """Return the lower half of a range, or all of it where it is as small as can be."""
+    if run.size <= SMALLEST_PIECE[run.family]:
+        return run
+    return Range(run.family, run.first, run.first + max(run.size // 2, SMALLEST_PIECE[run.family]) - 1)
 
 
 def _cut(wide: Range, most: int) -> Range:

@@ -13,7 +13,7 @@ from whoismesh.addresses import parse_space
 from whoismesh.command import EXIT_CODES
 from whoismesh.errors import UnavailableError
 from whoismesh.practice.faults import Weather
-from whoismesh.practice.server import PracticeRegistries
+from whoismesh.practice.server import HOST, PracticeRegistries
 from whoismesh.practice.table import AllocationTable, packaged
 from whoismesh.registries import REGISTRIES
 
@@ -26,7 +26,7 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of this command, a description and an example."""
-    parser.description = "Serve stand-ins for the five registries (RDAP and WHOIS) on 127.0.0.1 until stopped."
+    parser.description = "Serve stand-ins for the five registries (RDAP and WHOIS) until stopped."
     parser.epilog = f"{EPILOG}{EXIT_CODES}"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config-out", type=Path, metavar="FILE", help="write the config for a crawl of these here")
     parser.add_argument(
         "--space", nargs="+", metavar="TEXT", help="space of that config: CIDRs and ranges (default: the whole table)"
+    )
+    parser.add_argument(
+        "--host",
+        default=HOST,
+        metavar="IP",
+        help="address to serve at (default: %(default)s); another one lets anybody ask who reaches it",
     )
     parser.add_argument(
         "--port", type=int, default=0, metavar="N", help="first of ten consecutive ports (default: free)"
@@ -56,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     table = AllocationTable.load(args.table or packaged())
     practice = PracticeRegistries(
         table,
+        host=args.host,
         rate_limit=args.rate_limit,
         weather=weather,
         first_port=args.port,

@@ -1,10 +1,11 @@
-"""The practice registries as servers on loopback: five RDAP ports and five WHOIS ports in one event loop."""
+"""The practice registries as servers, by default on loopback: five RDAP and five WHOIS ports in one event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import json
 import math
 import time
@@ -26,7 +27,7 @@ from whoismesh.practice.verdicts import Kind, judge
 from whoismesh.practice.wire import Delivery, RdapConnection, RdapReply, WhoisConnection, _Connection
 from whoismesh.registries import REGISTRIES
 
-#: Practice registries never listen to anybody else.
+#: Nobody else is listened to unless an address is named.
 HOST = "127.0.0.1"
 
 #: Where each registry's RDAP service has its root (IANA's RDAP bootstrap files, RFC 9224).
@@ -45,9 +46,9 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 class PracticeRegistries:
     """Serves the five registries from one table while the context is open.
 
-    `rate_limit` is in lookups a second for one client at one registry, `first_port` 0 takes free ports and any other
-    number ten consecutive ones (arin rdap, arin whois, ripencc rdap and so on), `log` appends a line a request and
-    `on_request` hears of it.
+    `host` is the address to serve at, `rate_limit` is in lookups a second for one client at one registry, `first_port`
+    0 takes free ports and any other number ten consecutive ones (arin rdap, arin whois, ripencc rdap and so on), `log`
+    appends a line a request and `on_request` hears of it.
 
     ::
 
@@ -60,6 +61,7 @@ class PracticeRegistries:
         self,
         table: AllocationTable,
         *,
+        host: str = HOST,
         rate_limit: float | None = None,
         weather: Weather | None = None,
         first_port: int = 0,
@@ -69,9 +71,17 @@ class PracticeRegistries:
         clock: Callable[[], float] = time.monotonic,
         on_request: Callable[[Request], None] | None = None,
     ) -> None:
-        """Set up without opening anything. Raises UsageError for impossible limits and ports."""
+        """Set up without opening anything. Raises UsageError for impossible addresses, limits and ports."""
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            raise UsageError(f"host {host!r}: expected an IP address of this machine") from None
+        if address.is_unspecified:
+            raise UsageError(f"host {host}: expected one address; the config has to tell where to ask")
         if first_port and not 0 < first_port <= 65536 - 2 * len(REGISTRIES):
             raise UsageError(f"port {first_port} is impossible; expected 1 to {65536 - 2 * len(REGISTRIES)}, or 0")
+        self._host = host
+        self._named_host = f"[{host}]" if address.version == 6 else host
         self._table = table
         self._limit = RateLimit(rate_limit)
         self._weather = weather or Weather()
@@ -105,14 +115,18 @@ class PracticeRegistries:
             for number, (registry, protocol) in enumerate((r, p) for r in REGISTRIES for p in ("rdap", "whois")):
                 port = self._first_port + number if self._first_port else 0
                 make = partial(self._connection, registry, protocol)
-                server = await loop.create_server(make, HOST, port, backlog=1024)
+                server = await loop.create_server(make, self._host, port, backlog=1024)
                 self._servers.append(server)
                 self._ports[registry, protocol] = int(server.sockets[0].getsockname()[1])
         except OSError as error:
             await self.stop()
             if error.errno == errno.EADDRINUSE:
-                raise UnavailableError(f"port {port} of {HOST} is in use; name another --port, or none") from error
-            raise UnavailableError(f"cannot listen on port {port} of {HOST}: {error.strerror or error}") from error
+                raise UnavailableError(
+                    f"port {port} of {self._host} is in use; name another --port, or none"
+                ) from error
+            raise UnavailableError(
+                f"cannot listen on port {port} of {self._host}: {error.strerror or error}"
+            ) from error
         self._urls = {registry: self.rdap_url(registry) for registry in REGISTRIES}
 
     async def stop(self) -> None:
@@ -129,11 +143,11 @@ class PracticeRegistries:
 
     def rdap_url(self, registry: str) -> str:
         """Return a registry's base URL, with its slash; `ip/{address}` is appended (RFC 9082 section 3.1.1)."""
-        return f"http://{HOST}:{self._ports[registry, 'rdap']}{BASE_PATHS[registry]}"
+        return f"http://{self._named_host}:{self._ports[registry, 'rdap']}{BASE_PATHS[registry]}"
 
     def whois_address(self, registry: str) -> str:
         """Return `host:port` of a registry's WHOIS."""
-        return f"{HOST}:{self._ports[registry, 'whois']}"
+        return f"{self._named_host}:{self._ports[registry, 'whois']}"
 
     @property
     def requests(self) -> list[Request]:
@@ -149,7 +163,7 @@ class PracticeRegistries:
         """Return a config (TOML) that points a crawl here; `space` is all the table speaks about by default."""
         found = self._table.space() if space is None else list(space)
         lines = [
-            "# Written by `whoismesh practice`: registries on this machine that answer from an allocation table.",
+            "# Written by `whoismesh practice`: stand-ins for the registries that answer from an allocation table.",
             "[crawl]",
             f"space = {json.dumps([str(each) for each in found])}",
             'contact = "practice@example.org"',
@@ -161,7 +175,7 @@ class PracticeRegistries:
                 f'rdap = "{self.rdap_url(registry)}"',
                 f'whois = "{self.whois_address(registry)}"',
                 'protocols = ["rdap", "whois"]',
-                "# Nobody has to be spared on loopback. Real registries get the careful defaults instead.",
+                "# Nobody has to be spared here. Real registries get the careful defaults instead.",
                 "rate = inf",
                 "host_rate = inf",
                 f"connections = {CONNECTIONS}",

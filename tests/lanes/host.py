@@ -1,0 +1,97 @@
+"""What the tests of the worker's engine are told with: a worker with a clock, and what it did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from replies import BASES
+
+from whoismesh.addresses import Range, parse_address
+from whoismesh.answers import Reply
+from whoismesh.lanes import Lanes
+from whoismesh.lanes.events import Ask, Event, Instruction, Keep, Received, Replied, Send, Tick
+from whoismesh.lanes.lane import Lane
+from whoismesh.messages import LeaseGrant, Leases, Message, Metrics, Result, Welcome
+from whoismesh.registries import REGISTRIES
+from whoismesh.simulation.audits import audit_lanes
+
+CRAWL = b"0123456789abcdef"
+OTHER = b"x" * 16
+UNLIMITED = tuple(REGISTRIES)
+
+
+class Host:
+    """A worker's engine with a clock; keeps what it did, without metrics, which come every second."""
+
+    def __init__(
+        self,
+        *,
+        protocols: tuple[str, ...] = ("rdap",),
+        connections: int = 1,
+        host_rate: float = math.inf,
+        unlimited: tuple[str, ...] = UNLIMITED,
+        join: bool = True,
+    ) -> None:
+        lanes = {registry: Lane(registry, protocols, host_rate, connections) for registry in REGISTRIES}
+        self.lanes = Lanes(lanes, BASES, "host")
+        self.now = 100.0
+        self.unlimited = unlimited
+        self.grants = 0
+        if join:
+            self.do(Tick())
+            self.join()
+
+    def do(self, event: Event, after_s: float = 0.0, *, paused: bool = False) -> list[Instruction]:
+        self.now += after_s
+        if not paused:
+            self.lanes._membership._looked_in_at = self.now - min(after_s, 0.5)  # the shell ticks all the time
+        out = self.lanes.handle(event, self.now)
+        audit_lanes(self.lanes)
+        assert self.lanes._stopped or self.lanes.wake_at(self.now) > self.now, "it would spin"
+        return [each for each in out if not (isinstance(each, Send) and isinstance(each.message, Metrics))]
+
+    def join(self, origin: int = 7) -> list[Instruction]:
+        return self.hear(Welcome(CRAWL, origin, 1, 2, 3, 2.0, (), self.unlimited))
+
+    def hear(self, message: Message, after_s: float = 0.0) -> list[Instruction]:
+        return self.do(Received(message), after_s)
+
+    def lease(
+        self, *ranges: str, registry: str = "ripencc", verify: bool = False, first: bool = False
+    ) -> list[Instruction]:
+        self.grants += 1
+        grant = LeaseGrant(self.grants, registry, tuple(map(Range.parse, ranges)), first, verify)
+        return self.hear(Leases(CRAWL, (grant,)))
+
+    def answer(self, ask: Ask, reply: Callable[..., Reply], *more: Any, after_s: float = 0.1) -> list[Instruction]:
+        return self.do(self.reply_to(ask, reply, *more), after_s)
+
+    def reply_to(self, ask: Ask, reply: Callable[..., Reply], *more: Any) -> Replied:
+        return Replied(ask.lookup, reply(ask, *more))
+
+    def lane(self, registry: str = "ripencc") -> Lane:
+        return self.lanes.lanes[registry]
+
+
+def asks(out: list[Instruction]) -> list[Ask]:
+    return [each for each in out if isinstance(each, Ask)]
+
+
+def only_ask(out: list[Instruction]) -> Ask:
+    (ask,) = asks(out)
+    return ask
+
+
+def kept(out: list[Instruction]) -> Result:
+    (keep,) = (each for each in out if isinstance(each, Keep))
+    return keep.result
+
+
+def sent(out: list[Instruction], kind: type[Message]) -> list[Any]:
+    return [each.message for each in out if isinstance(each, Send) and isinstance(each.message, kind)]
+
+
+def number(text: str) -> int:
+    return parse_address(text)[1]

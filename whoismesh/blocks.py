@@ -1,0 +1,189 @@
+"""Discovered blocks as they travel and lie in memory: packed, about 4 bytes each for IPv4 and 6 for IPv6. Pure.
+
+An entry is one code byte and as many address bytes as it needs:
+
+    0 to 164     an IPv4 CIDR: 33 x registry + prefix length, then the bytes that the prefix reaches into (0 to 4)
+    165 to 169   an IPv6 CIDR: 165 + registry, a byte of prefix length, then the bytes it reaches into (0 to 16)
+    170 to 174   an IPv4 range that is no CIDR: 170 + registry, then first and last address (8 bytes)
+    175 to 179   an IPv6 range that is no CIDR: 175 + registry, then first and last address (32 bytes)
+
+Registries are numbered in the order of REGISTRIES. There is one way to write a block: bits beyond the prefix are zero,
+and a range that is a CIDR is written as one. Anything else is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from whoismesh.addresses import BITS, Range
+from whoismesh.errors import MessageError
+from whoismesh.registries import REGISTRIES
+
+_LENGTHS = 33
+_V6_CIDR = _LENGTHS * len(REGISTRIES)
+_V4_RANGE = _V6_CIDR + len(REGISTRIES)
+_V6_RANGE = _V4_RANGE + len(REGISTRIES)
+_END = _V6_RANGE + len(REGISTRIES)
+_INDEX = {registry: index for index, registry in enumerate(REGISTRIES)}
+
+#: The longest entry, bytes: an IPv6 range.
+MAX_ENTRY_BYTES = 33
+#: Entries of one piece of a log.
+PIECE_ENTRIES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A discovered block as gossip tells it: who answers for it and where it is."""
+
+    registry: str
+    range: Range
+
+
+def pack_block(block: Block) -> bytes:
+    """Return the entry of a block."""
+    registry = _INDEX[block.registry]
+    family, first, last = block.range
+    size = last - first + 1
+    if size & (size - 1) or first % size:
+        width = BITS[family] // 8
+        code = (_V4_RANGE if family == 4 else _V6_RANGE) + registry
+        return bytes((code,)) + first.to_bytes(width) + last.to_bytes(width)
+    length = BITS[family] + 1 - size.bit_length()
+    reached = (length + 7) // 8
+    if family == 4:
+        return bytes((_LENGTHS * registry + length,)) + (first >> 8 * (4 - reached)).to_bytes(reached)
+    return bytes((_V6_CIDR + registry, length)) + (first >> 8 * (16 - reached)).to_bytes(reached)
+
+
+def unpack_blocks(packed: bytes) -> Iterator[Block]:
+    """Yield the blocks of entries that stand one after another. Raises MessageError for anything not canonical."""
+    at, end = 0, len(packed)
+    while at < end:
+        code = packed[at]
+        at += 1
+        if code < _V4_RANGE:
+            if code < _V6_CIDR:
+                family, bits = 4, 32
+                registry, length = divmod(code, _LENGTHS)
+            else:
+                family, bits, registry = 6, 128, code - _V6_CIDR
+                if at == end or packed[at] > bits:
+                    raise MessageError("expected a prefix length of 0 to 128")
+                length = packed[at]
+                at += 1
+            reached = (length + 7) // 8
+            if at + reached > end:
+                raise MessageError("the last block is cut short")
+            first = int.from_bytes(packed[at : at + reached]) << (bits - 8 * reached)
+            at += reached
+            host = (1 << (bits - length)) - 1
+            if first & host:
+                raise MessageError("a block has bits set beyond its prefix")
+            yield Block(REGISTRIES[registry], Range(family, first, first | host))
+        elif code < _END:
+            family = 4 if code < _V6_RANGE else 6
+            width = BITS[family] // 8
+            if at + 2 * width > end:
+                raise MessageError("the last block is cut short")
+            middle = at + width
+            found = Range(family, int.from_bytes(packed[at:middle]), int.from_bytes(packed[middle : middle + width]))
+            at = middle + width
+            if found.first > found.last or found.is_cidr():
+                raise MessageError("a range has its ends mixed up, or is a CIDR and not written as one")
+            yield Block(REGISTRIES[code - (_V4_RANGE if family == 4 else _V6_RANGE)], found)
+        else:
+            raise MessageError(f"no block starts with {code}")
+
+
+class Blocks:
+    """Some blocks in order, packed. Compares equal to any other that holds the same."""
+
+    __slots__ = ("_length", "_unpacked", "packed")
+
+    def __init__(self, packed: bytes, length: int, unpacked: tuple[Block, ...] | None = None) -> None:
+        """Take entries that are known to be right; `read` is for others."""
+        self.packed = packed
+        self._length = length
+        self._unpacked = unpacked
+
+    @classmethod
+    def of(cls, blocks: Iterable[Block]) -> Blocks:
+        """Pack blocks."""
+        entries = [pack_block(block) for block in blocks]
+        return cls(b"".join(entries), len(entries))
+
+    @classmethod
+    def read(cls, packed: bytes) -> Blocks:
+        """Check entries that came from somewhere. Raises MessageError."""
+        unpacked = tuple(unpack_blocks(packed))
+        return cls(packed, len(unpacked), unpacked)
+
+    def __iter__(self) -> Iterator[Block]:
+        return unpack_blocks(self.packed) if self._unpacked is None else iter(self._unpacked)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Blocks) and self.packed == other.packed
+
+    def __hash__(self) -> int:
+        return hash(self.packed)
+
+    def __repr__(self) -> str:
+        return f"Blocks.of({list(self)})"
+
+
+def _offset(packed: bytes, entries: int) -> int:
+    """Return where entry number `entries` (from 0) starts in what is known to be right."""
+    at = 0
+    for _ in range(entries):
+        code = packed[at]
+        if code < _V6_CIDR:
+            at += 1 + (code % _LENGTHS + 7) // 8
+        elif code < _V4_RANGE:
+            at += 2 + (packed[at + 1] + 7) // 8
+        else:
+            at += 9 if code < _V6_RANGE else 33
+    return at
+
+
+class BlockLog:
+    """Blocks in the order of their numbers, from 1 without gaps: packed pieces, sent on as they are."""
+
+    __slots__ = ("_last", "_piece_entries", "_pieces", "_starts")
+
+    def __init__(self, piece_entries: int = PIECE_ENTRIES) -> None:
+        self._piece_entries = piece_entries
+        self._pieces: list[bytes] = []
+        self._last = bytearray()
+        self._starts: list[int] = []
+
+    def append(self, block: Block) -> int:
+        """Add a block; return its number."""
+        self._starts.append(len(self._last))
+        self._last += pack_block(block)
+        if len(self._starts) == self._piece_entries:
+            self._pieces.append(bytes(self._last))
+            self._last.clear()
+            self._starts.clear()
+        return len(self)
+
+    def after(self, number: int) -> Blocks:
+        """Return the blocks numbered above `number`, as far as their piece of the log goes; none past its end."""
+        index, skip = divmod(number, self._piece_entries)
+        if index < len(self._pieces):
+            piece = self._pieces[index]
+            return Blocks(piece[_offset(piece, skip) :] if skip else piece, self._piece_entries - skip)
+        if index > len(self._pieces) or skip >= len(self._starts):
+            return Blocks(b"", 0)
+        return Blocks(bytes(self._last[self._starts[skip] :]), len(self._starts) - skip)
+
+    def __len__(self) -> int:
+        return self._piece_entries * len(self._pieces) + len(self._starts)
+
+    def __iter__(self) -> Iterator[Block]:
+        for piece in (*self._pieces, bytes(self._last)):
+            yield from unpack_blocks(piece)

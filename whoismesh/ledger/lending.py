@@ -1,0 +1,166 @@
+"""Who gets which lease, and how large: the coordinator's answer to workers that wish for work.
+
+- A lease is sized to keep a worker busy for a set time at its pace, and is at most a fair share of what is pending.
+- Errands go first. One that failed at a worker goes to another, if there is one; what workers were lost with over and
+over goes alone, to a worker that holds nothing else.
+- Where nothing is pending the slowest lease is split: the end of a crawl is not one host's tail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from whoismesh.ledger.account import Account
+from whoismesh.ledger.budgets import Budget
+from whoismesh.ledger.errands import Errand
+from whoismesh.ledger.leases import LEASE_TTL_S, SMALLEST_PIECE, Lease
+from whoismesh.ledger.losses import LOSSES_TO_HALVE
+from whoismesh.messages import LeaseGrant
+from whoismesh.rangesets import RangeSet
+from whoismesh.registries import REGISTRIES
+
+#: Lookups that a worker's first lease is meant for, until its pace is known.
+FIRST_LOOKUPS = 64.0
+#: How long a failed address waits for a worker that it did not fail at yet, seconds.
+ANOTHER_WORKER_S = 10.0
+#: A slowest lease is looked for this often, seconds: it takes a look at every lease of the registry.
+SPLIT_LOOK_S = 0.25
+
+
+@dataclass(slots=True)
+class Worker:
+    """A member of the mesh, as the coordinator sees it. `alone_with` is a lease beside which it gets no other."""
+
+    origin: int
+    sender: bytes
+    host: str
+    gossip: str
+    seen_at: float
+    alone_with: int = 0
+
+
+class Lending:
+    """The wishes of workers and the leases that answer them.
+
+    `workers` are the members by origin, kept by the engine; `numbers` gives each lease its own.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        budgets: Mapping[str, Budget],
+        workers: Mapping[int, Worker],
+        numbers: Iterator[int],
+        lease_s: float,
+    ) -> None:
+        self._account = account
+        self._desk = account.desk
+        self._budgets = budgets
+        self._workers = workers
+        self._numbers = numbers
+        self._lease_s = lease_s
+        self._hungry: dict[str, dict[int, float]] = {registry: {} for registry in REGISTRIES}
+        self._looked_at = dict.fromkeys(REGISTRIES, 0.0)
+
+    def wish(self, origin: int, registry: str, pace: float) -> None:
+        """Note a standing wish for work at a registry; `pace` is the worker's lookups a second there, 0 if unknown."""
+        self._hungry[registry][origin] = pace
+
+    def forget(self, origin: int, registry: str) -> None:
+        """Drop a worker's wish."""
+        self._hungry[registry].pop(origin, None)
+
+    def serve(self, now: float) -> Iterator[tuple[Worker, tuple[LeaseGrant, ...]]]:
+        """Yield (worker, grants) for whoever waits for work, as long as there is something."""
+        for registry, hungry in self._hungry.items():
+            for origin, pace in list(hungry.items()):
+                if not self._desk.anything(registry, now):
+                    break
+                grants = self._grants(registry, self._workers[origin], pace, now)
+                if grants:
+                    del hungry[origin]
+                    yield self._workers[origin], grants
+
+    def split(self, now: float) -> Iterator[tuple[Worker, Lease]]:
+        """Yield the leases to be split, because there are idle workers and nothing else for them."""
+        for registry, hungry in self._hungry.items():
+            if not hungry or now < self._looked_at[registry] or self._desk.anything(registry, now):
+                continue
+            self._looked_at[registry] = now + SPLIT_LOOK_S
+            lease = self._desk.slowest(registry, now)
+            if lease is not None and lease.origin in self._workers:
+                lease.split_at = now
+                yield self._workers[lease.origin], lease
+
+    def adopt(self, origin: int, grant: LeaseGrant, now: float) -> None:
+        """Give a lease back to the worker that holds it, as far as it is still free (the coordinator restarted)."""
+        lease = self._desk.leases.get(grant.lease)
+        if lease is not None:
+            lease.origin, lease.deadline = origin, now + LEASE_TTL_S
+            return
+        if grant.first_in_line:
+            return
+        taken = RangeSet()
+        for each in grant.ranges:
+            for place in (self._desk.pending[grant.registry], self._desk.suspect[grant.registry]):
+                for part in place.present(each):
+                    place.remove(part)
+                    taken.add(part)
+        if taken:
+            lease = _lease(grant.lease, origin, grant.registry, taken, now)
+            lease.verify = grant.verify
+            self._desk.lend(lease)
+
+    def _grants(self, registry: str, worker: Worker, pace: float, now: float) -> tuple[LeaseGrant, ...]:
+        if worker.alone_with in self._desk.leases:
+            return ()
+
+        def idle() -> bool:
+            return not any(lease.origin == worker.origin for lease in self._desk.leases.values())
+
+        def avoid(errand: Errand) -> bool:
+            if errand.losses >= LOSSES_TO_HALVE and not idle():
+                return True
+            if worker.origin not in errand.failed_at or now >= errand.not_before + ANOTHER_WORKER_S:
+                return False
+            return any(origin not in errand.failed_at for origin in self._workers)
+
+        grants = []
+        errands = self._desk.due_errands(registry, now, avoid)
+        if errands:
+            lease = self._new_lease(worker, registry, RangeSet(errand.asked for errand in errands), now)
+            lease.errands, lease.verify = True, any(errand.suspect for errand in errands)
+            self._desk.lend(lease, errands)
+            singles = tuple(errand.asked for errand in errands)
+            grants.append(LeaseGrant(lease.number, registry, singles, True, lease.verify))
+            if errands[0].losses >= LOSSES_TO_HALVE:
+                worker.alone_with = lease.number
+                return tuple(grants)
+        taken = self._desk.take_pending(registry, self._most(registry, pace), idle)
+        if taken is not None:
+            lease = self._new_lease(worker, registry, taken.ranges, now)
+            lease.verify = taken.verify
+            self._desk.lend(lease)
+            grants.append(LeaseGrant(lease.number, registry, tuple(taken.ranges), False, taken.verify))
+            if taken.alone:
+                worker.alone_with = lease.number
+        return tuple(grants)
+
+    def _new_lease(self, worker: Worker, registry: str, ranges: RangeSet, now: float) -> Lease:
+        return _lease(next(self._numbers), worker.origin, registry, ranges, now)
+
+    def _most(self, registry: str, pace: float) -> dict[int, int]:
+        """Return how many addresses a lease should hold, by family: its time's worth, at most a fair share."""
+        budget = self._budgets[registry]
+        lookups = max(1.0, min(pace * self._lease_s or FIRST_LOOKUPS, budget.rate * self._lease_s, 1e6))
+        most = {}
+        for family, smallest in SMALLEST_PIECE.items():
+            worth = int(lookups) * self._account.mean_closed(registry, family)
+            share = self._desk.waiting(registry, family) // (4 * max(2, len(self._workers)))
+            most[family] = max(smallest, min(worth, share))
+        return most
+
+
+def _lease(number: int, origin: int, registry: str, ranges: RangeSet, now: float) -> Lease:
+    return Lease(number, origin, registry, ranges, now + LEASE_TTL_S, granted_at=now, size=ranges.size)
