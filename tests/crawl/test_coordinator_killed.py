@@ -15,10 +15,10 @@ SPACE = ("193.104.0.0/15", "216.0.0.0/11")
 PYTHON = sys.executable
 
 
-def keys(path, of):
+def keys(path):
     """Return (origin, sequence) of the rows of a state file, in a list: some could be there twice."""
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
-        found = list(database.execute(f"SELECT origin, sequence FROM results {of}"))
+        found = list(database.execute("SELECT origin, sequence FROM results"))
     database.close()
     return found
 
@@ -36,8 +36,8 @@ async def goes_on(lab, table, config, doomed):
     for each in workers:
         # Held, so that the files can be looked at; what was acknowledged has left the spool by then.
         each.send(signal.SIGSTOP)
-    stored = keys(lab.folder / "coord" / "ledger.sqlite", "")
-    spooled = [key for name in ("one", "two") for key in keys(lab.folder / name / "spool.sqlite", "")]
+    stored = keys(lab.folder / "coord" / "ledger.sqlite")
+    spooled = [key for name in ("one", "two") for key in keys(lab.folder / name / "spool.sqlite")]
     found = sorted({*stored, *spooled})
     for origin in {origin for origin, _ in found}:
         # Sequence numbers have no holes: what is in no spool any more is in the store.
@@ -50,7 +50,7 @@ async def goes_on(lab, table, config, doomed):
     for each in workers:
         assert await each.ends() == 0
     await dumped(lab, table)
-    after = keys(lab.folder / "coord" / "ledger.sqlite", "")
+    after = keys(lab.folder / "coord" / "ledger.sqlite")
     assert len(after) == len(set(after))
     assert set(stored) <= set(after)
     assert set(spooled) <= set(after)
@@ -90,3 +90,32 @@ def test_killed_while_the_disk_is_told_to_keep_it(in_lab, table, fsync_killer, w
         await goes_on(lab, table, config, doomed)
 
     in_lab(crawl, weather=Weather(0.02, 0, 1))
+
+
+@pytest.mark.slow
+def test_a_ledger_put_back_from_a_copy_goes_on_from_there(in_lab, table):
+    async def crawl(lab):
+        config = lab.config(*SPACE)
+        ledger, copy = lab.folder / "coord" / "ledger.sqlite", lab.folder / "copy.sqlite"
+        coord = await coordinator(lab, config)
+        workers = [await worker(lab, config, name, coord.endpoint) for name in ("one", "two")]
+        await lab.requests(200)
+        with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as source, sqlite3.connect(copy) as target:
+            source.backup(target)
+        source.close()
+        target.close()
+        await lab.requests(400)
+        coord.kill()
+        await coord.ends()
+        for file in (lab.folder / "coord").iterdir():
+            file.unlink()
+        copy.rename(ledger)
+        copied = keys(ledger)
+        back = await coordinator(lab, config, coord.endpoint)
+        assert await back.ends() == 0
+        for each in workers:
+            assert await each.ends() == 0
+        await dumped(lab, table)
+        assert 0 < len(copied) < len(keys(ledger))
+
+    in_lab(crawl, weather=Weather(0.05, 0, 1))

@@ -45,7 +45,7 @@ def test_a_worker_that_cannot_deliver_ends_in_time_and_delivers_at_its_next_star
         for each in (polite, hasty):
             each.send(signal.SIGTERM)
         begun = time.monotonic()
-        hasty.send(signal.SIGTERM)
+        hasty.send(signal.SIGINT)  # two of one kind may arrive as one
         assert await hasty.ends() == 75
         assert time.monotonic() - begun < SOON_S
         assert await polite.ends() == 75
