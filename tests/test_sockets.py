@@ -179,6 +179,7 @@ def test_every_socket_is_bounded_in_time_and_size(opening: Open, kind: int) -> N
         return
     assert socket.getsockopt(zmq.HEARTBEAT_IVL) > 0
     assert socket.getsockopt(zmq.RECONNECT_IVL_MAX) > 0
+    assert 0 < socket.getsockopt(zmq.CONNECT_TIMEOUT) <= 10_000
     assert socket.getsockopt(zmq.IMMEDIATE) == (kind == zmq.PUSH)
 
 

@@ -117,11 +117,13 @@ class Child:
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(number)
 
-    async def stop(self) -> None:
-        """End it politely, then hard."""
+    async def stop(self, *, at_once: bool = False) -> None:
+        """End it politely (`at_once`: without a drain), then hard."""
         if self._process is None or self._process.returncode is not None:
             return
         self.signal(signal.SIGTERM)
+        if at_once:
+            self.signal(signal.SIGINT)  # the second signal; two of one kind may arrive as one
         try:
             async with asyncio.timeout(STOP_S):
                 await self._process.wait()

@@ -97,7 +97,10 @@ class _Crawl:
             code = watch_coordinator.result()
         finally:
             self._over.set()
-            await asyncio.gather(*(child.stop() for child in [*self._workers, self._coordinator]))
+            # Without a coordinator nothing can be delivered; with one, it is the last to go.
+            alone = watch_coordinator.done()
+            await asyncio.gather(*(worker.stop(at_once=alone) for worker in self._workers))
+            await self._coordinator.stop()
             for task in [watch_coordinator, *watchers]:
                 task.cancel()
             await asyncio.gather(watch_coordinator, *watchers, return_exceptions=True)

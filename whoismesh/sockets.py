@@ -37,7 +37,10 @@ HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS = 2_000, 10_000
 #: link of leases notices first.
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT = 60, 15, 4
 #: Reconnects back off to this (ms), or a restarted coordinator meets a storm.
-RECONNECT_FIRST_MS, RECONNECT_MOST_MS = 100, 5_000
+RECONNECT_FIRST_MS, RECONNECT_MOST_MS = 100, 2_000
+#: A connection that gets no answer at all is given up after this (ms); the kernel alone takes two minutes, in which the
+#: name is not looked up again, though its owner may have moved to another address.
+CONNECT_MS = 5_000
 #: Peers whose handshake hangs are let go (ms).
 HANDSHAKE_MS = 5_000
 #: Connections waiting to be accepted; a fleet joins at once (the kernel's somaxconn may cap it).
@@ -53,6 +56,7 @@ def open_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socke
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_FIRST_MS)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MOST_MS)
+    socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
     socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
     socket.setsockopt(zmq.BACKLOG, BACKLOG)
     socket.setsockopt(zmq.IPV6, 1)

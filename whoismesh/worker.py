@@ -132,8 +132,12 @@ class Worker:
         """Work until the crawl is done or a signal. Raises WhoismeshError."""
         self._loop = asyncio.get_running_loop()
         lock = lock_folder(self._state)
-        self._spool = Spool(self._state)
-        self._outbox = Outbox(self._spool, self._state, self._fail)
+        try:
+            self._spool = Spool(self._state)
+            self._outbox = Outbox(self._spool, self._state, self._fail)
+            kept = self._spool.keys()
+        except sqlite3.Error as error:
+            raise disk_error(self._state, "the spool cannot be read", error) from None
         lanes = {
             registry: Lane(registry, each.protocols, each.host_rate, self._share.of(each.connections))
             for registry, each in self._settings.registries.items()
@@ -162,7 +166,7 @@ class Worker:
             )
             process.tell_ready(ready_fd, self._lanes.gossip)
             async with Lookups(self._settings.registries, self._settings.contact, self._source) as self._lookups:
-                self._event(Recovered(self._spool.keys()))
+                self._event(Recovered(kept))
                 await self._serve()
         finally:
             self._context.destroy(linger=500)

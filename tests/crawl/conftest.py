@@ -1,9 +1,13 @@
-"""Real crawls for tests: practice registries in the test's own event loop, daemons as processes."""
+"""Real crawls for tests: practice registries in the test's own event loop, daemons as processes.
+
+The helpers beside these tests are plain modules; importlib mode leaves the search path alone.
+"""
 
 import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -17,6 +21,8 @@ from whoismesh.addresses import parse_space
 from whoismesh.practice.journal import Request
 from whoismesh.practice.server import PracticeRegistries
 from whoismesh.practice.table import AllocationTable, packaged
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 #: No crawl of these tests may take longer than this, seconds.
 DEADLINE_S = 120
@@ -130,3 +136,16 @@ def in_lab(tmp_path: Path, table: AllocationTable) -> Callable[..., Any]:
         asyncio.run(whole())
 
     return runner
+
+
+@pytest.fixture(scope="session")
+def fsync_killer(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Build the library that kills a daemon at an fsync; return its path."""
+    library = tmp_path_factory.mktemp("preload") / "fsync_killer.so"
+    built = subprocess.run(
+        ["gcc", "-shared", "-fPIC", "-o", library, Path(__file__).parent / "fsync_killer.c", "-ldl"],
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stderr
+    return str(library)

@@ -1,89 +1,16 @@
 """The daemons by themselves, as on separate hosts: late workers, lost workers, a coordinator that comes back."""
 
 import asyncio
-import os
 import signal
-import sys
-import time
-from pathlib import Path
 
 import msgpack
 import pytest
 import zmq
+from daemons import BIN, SPACE, coordinator, dumped, worker
 
-from whoismesh.dump import open_dump, statistics
-from whoismesh.practice.compare import compare
 from whoismesh.practice.faults import Weather
 from whoismesh.worker import Share
 from whoismesh.worker import main as worker_main
-
-BIN = Path(sys.executable).parent
-DEADLINE_S = 120
-SPACE = ("193.104.0.0/15", "196.0.0.0/12", "216.0.0.0/11", "202.128.0.0/11")
-
-
-class Daemon:
-    """A daemon started by its installed script; `endpoint` is what it said when it was ready."""
-
-    def __init__(self, process, endpoint, log):
-        self.process = process
-        self.endpoint = endpoint
-        self.log = log
-
-    @classmethod
-    async def start(cls, lab, script, name, *arguments):
-        ready, ready_write = os.pipe()
-        log = lab.folder / f"{name}.log"
-        with log.open("ab") as file:
-            process = await asyncio.create_subprocess_exec(
-                str(BIN / script), *map(str, arguments), "--state", name, "--ready-fd", str(ready_write),
-                cwd=lab.folder, pass_fds=[ready_write], stdin=asyncio.subprocess.DEVNULL, stderr=file,
-            )  # fmt: skip
-        lab.processes.append(process)
-        os.close(ready_write)
-        async with asyncio.timeout(DEADLINE_S):
-            endpoint = await asyncio.to_thread(os.read, ready, 200)
-        os.close(ready)
-        return cls(process, endpoint.decode().strip(), log)
-
-    async def ends(self):
-        async with asyncio.timeout(DEADLINE_S):
-            return await self.process.wait()
-
-    async def says(self, event):
-        """Wait until an event is in its log."""
-        async with asyncio.timeout(DEADLINE_S):
-            await asyncio.to_thread(self._read_until, event)
-
-    def _read_until(self, event):
-        with self.log.open() as log:
-            deadline = time.monotonic() + DEADLINE_S
-            while f'"event": "{event}"' not in log.readline():
-                assert time.monotonic() < deadline
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-
-
-async def coordinator(lab, config, listen="tcp://127.0.0.1:0"):
-    return await Daemon.start(
-        lab, "whoismesh-coord", "coord", "--config", config, "--listen", listen, "--exit-when-done"
-    )
-
-
-async def worker(lab, config, name, endpoint, *more):
-    return await Daemon.start(lab, "whoismesh-worker", name, "--config", config, "--coord", endpoint, *more)
-
-
-async def dumped(lab, table):
-    dump = lab.folder / "out.msgpack"
-    assert (await lab.run("dump", "--state", "coord", dump)).code == 0
-    assert compare(dump, table).equal
-    with open_dump(dump) as records:
-        found = statistics(records)
-    assert found.complete
-    assert found.settled == found.space
-    return found
 
 
 def test_daemons_crawl_together_and_end_by_themselves(in_lab, table):

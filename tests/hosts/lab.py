@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import ipaddress
 import os
 import shlex
 import shutil
@@ -278,6 +279,22 @@ class Host:
     def partition(self) -> None:
         """Cut the host off: nothing comes through, and nobody is told."""
         self.lab.run("ip", "link", "set", self._plugged, "nomaster")
+
+    def expect_silence_of(self, other: Host) -> None:
+        """Let nobody tell this host that the other one is gone, should it be: as with a router between them."""
+        hardware = other.run("cat", "/sys/class/net/eth0/address").strip()
+        self.run("ip", "neigh", "replace", other.address, "lladdr", hardware, "nud", "permanent", "dev", "eth0")
+
+    def knocks_at(self, other: Host) -> bool:
+        """Tell whether something here is waiting for a connection to another host to be made."""
+        # Addresses are in the machine's byte order there; SYN_SENT is state 2 (linux/tcp_states.h).
+        number = int.from_bytes(ipaddress.ip_address(other.address).packed, sys.byteorder)
+        rows = [
+            line.split()
+            for name in ("tcp", "tcp6")
+            for line in self.path(f"/proc/1/net/{name}").read_text().splitlines()
+        ]
+        return any(f"{number:08X}:" in row[2] and row[3] == "02" for row in rows)
 
     def heal(self) -> None:
         """End a partition."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -78,12 +79,18 @@ def test_the_coordinator_moves_to_another_address_of_its_name(tmp_path: Path) ->
         coordinator = mesh.coordinate("old")
         workers = mesh.work("one", "two")
         mesh.wait_for_requests(800, CRAWL_S)
+        for name in workers:
+            lab[name].expect_silence_of(lab["old"])
+        # Its host goes silent. Workers go on with what they have leased, and keep what they find.
+        lab["old"].partition()
+        mesh.wait_for_requests(len(mesh.asked()) + 50, CRAWL_S)
         coordinator.kill()
         assert coordinator.ends(30) == "killed KILL"
-        # The workers go on meanwhile with what they have leased, and keep what they find.
-        mesh.wait_for_requests(len(mesh.asked()) + 50, CRAWL_S)
-        lab.run("cp", "-a", lab["old"].path("/root/coord"), lab["new"].path("/root/coord"))
+        # Its disk is moved to another host, and so is its name.
+        shutil.copytree(lab["old"].path("/root/coord"), lab["new"].path("/root/coord"))
         lab["old"].power_off()
+        for name in workers:
+            wait_until(lambda there=lab[name]: there.knocks_at(lab["old"]), f"{name} tries to connect again", 30)
         lab.point(COORDINATOR, "new")
         moved = mesh.coordinate("new")
         assert moved.ends(CRAWL_S) == "exited 0"

@@ -1,0 +1,123 @@
+"""A coordinator that comes back with other ports: the worker is real, the coordinator a script that keeps nothing."""
+
+import asyncio
+
+import zmq
+from daemons import DEADLINE_S, worker
+
+from whoismesh.addresses import parse_space
+from whoismesh.ledger.intake import runs
+from whoismesh.messages import (
+    Acknowledge,
+    Join,
+    LeaseGrant,
+    LeaseRequest,
+    Leases,
+    Refused,
+    Renew,
+    Renewed,
+    RepairRequest,
+    Results,
+    Welcome,
+    decode,
+    encode,
+)
+from whoismesh.registries import REGISTRIES
+from whoismesh.sockets import Inbox, bind_ports, open_socket
+
+CRAWL = b"c" * 16
+
+
+class Script:
+    """A coordinator that leases one block, acknowledges when told to, and whose four ports lie anywhere."""
+
+    def __init__(self, context, port=0, lease=None):
+        self.keys = set()
+        self.asked_for_repair = asyncio.Event()
+        self.arrived = asyncio.Event()
+        self.enough = 1
+        self.acknowledging = False
+        self.lease = lease
+        kinds = {"leases": zmq.ROUTER, "results": zmq.PULL, "feed": zmq.PUB, "repairs": zmq.ROUTER}
+        self.sockets = {name: open_socket(context, kind) for name, kind in kinds.items()}
+        self.ports = {
+            name: bind_ports([socket], "127.0.0.1", port if name == "leases" else 0)
+            for name, socket in self.sockets.items()
+        }
+        self.members = set()
+        self.inboxes = [
+            Inbox(self.sockets["leases"], self._on_lease),
+            Inbox(self.sockets["results"], self._on_results),
+            Inbox(self.sockets["repairs"], self._on_repair),
+        ]
+
+    def _on_lease(self, frames):
+        sender, message = frames[0], decode(frames[1])
+        if isinstance(message, Join):
+            ports = (self.ports["results"], self.ports["feed"], self.ports["repairs"])
+            self._send(sender, Welcome(CRAWL, message.origin or 1, *ports, 0.2, (), REGISTRIES))
+            self.members.add(sender)
+        elif sender not in self.members:
+            self._send(sender, Refused(CRAWL, "not known here, join again", False))
+        elif isinstance(message, LeaseRequest) and self.lease:
+            grant = LeaseGrant(1, "ripencc", tuple(parse_space((self.lease,))), False, False)
+            self.lease = None
+            self._send(sender, Leases(CRAWL, (grant,)))
+        elif isinstance(message, Renew):
+            gone = () if self.lease is None else message.leases
+            if self.acknowledging:
+                self._send(sender, Acknowledge(CRAWL, 1, runs(sequence for _, sequence in self.keys)))
+            # That the accepted log is longer than what the worker has makes it ask for repairs.
+            self._send(sender, Renewed(CRAWL, gone, 5, self.acknowledging))
+
+    def _send(self, sender, message):
+        self.inboxes[0].send(sender, encode(message))
+
+    def _on_results(self, frames):
+        message = decode(frames[0])
+        if isinstance(message, Results):
+            self.keys |= {(each.origin, each.sequence) for each in message.results}
+            if len(self.keys) >= self.enough:
+                self.arrived.set()
+
+    def _on_repair(self, frames):
+        assert isinstance(decode(frames[1]), RepairRequest)
+        self.asked_for_repair.set()
+
+    async def gets(self, count):
+        self.enough = count
+        if len(self.keys) < count:
+            self.arrived.clear()
+            async with asyncio.timeout(DEADLINE_S):
+                await self.arrived.wait()
+
+    def close(self):
+        for inbox in self.inboxes:
+            inbox.close()
+        self.sockets["feed"].close()
+
+
+def test_all_links_follow_a_coordinator_to_its_new_ports(in_lab):
+    async def crawl(lab):
+        context = zmq.Context()
+        try:
+            first = Script(context, lease="193.104.0.0/17")
+            one = await worker(lab, lab.config(), "one", f"tcp://127.0.0.1:{first.ports['leases']}")
+            await first.gets(60)
+            async with asyncio.timeout(DEADLINE_S):
+                await first.asked_for_repair.wait()
+            first.close()
+            second = Script(context, first.ports["leases"])
+            assert all(second.ports[name] != first.ports[name] for name in ("results", "feed", "repairs"))
+            # Nothing was acknowledged, so all of it comes once more, at the new place.
+            await second.gets(len(first.keys))
+            assert first.keys <= second.keys
+            async with asyncio.timeout(DEADLINE_S):
+                await second.asked_for_repair.wait()
+            second.acknowledging = True
+            assert await one.ends() == 0
+            second.close()
+        finally:
+            context.destroy(linger=0)
+
+    in_lab(crawl)
