@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from lab import Host, HostLab
+from host import Host
+from lab import HostLab
 from mesh import COORDINATOR, Mesh, Outcome, networks, quiet_crawl
 from waiting import wait_until
 

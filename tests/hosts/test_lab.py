@@ -12,7 +12,9 @@ from pathlib import Path
 
 import obstacles
 import pytest
-from lab import BRIDGE, Host, HostLab, _cgroup_here, sweep
+from host import BRIDGE, Host
+from lab import HostLab
+from leftovers import cgroup_here, sweep
 from service import Service
 from waiting import wait_until
 
@@ -261,7 +263,7 @@ def test_a_lab_whose_maker_is_killed_dies_and_the_next_removes_the_rest() -> Non
         wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"end of {pid}", DEADLINE_S)
     assert Path(folder).exists()
     sweep()
-    assert not Path(folder).exists() and not (_cgroup_here() / Path(folder).name).exists()
+    assert not Path(folder).exists() and not (cgroup_here() / Path(folder).name).exists()
     assert network not in networks()
     assert traces() == before
 
@@ -277,7 +279,7 @@ def test_two_labs_at_once_do_not_meet() -> None:
 
 def test_a_host_that_cannot_boot_says_why_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     before, lab = traces(), HostLab("one", "two")
-    monkeypatch.setattr("lab._hidden_folders", lambda: ["/no/such/folder"])
+    monkeypatch.setattr("host.hidden_folders", lambda: ["/no/such/folder"])
     with pytest.raises(RuntimeError, match=r"one did not boot:(.|\n)*/no/such/folder"):
         lab.__enter__()
     assert traces() == before
