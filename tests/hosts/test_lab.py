@@ -163,8 +163,10 @@ def test_a_bad_cable_loses_and_delays_until_it_is_mended(pair: HostLab) -> None:
     # 0.8 * 0.8 = 64 %: 128 of 200, with a standard deviation of 7.
     assert 100 < len(came) < 156
     assert min(came) >= 0.2
-    # Checksums survive it, TCP gets through.
-    assert len(pair.ssh("one", "head", "-c", "50000", "/dev/zero")) == 50000
+    one.mend()
+    # Checksums survive it, TCP gets through. (At 20 % it does, too, but sometimes waits for minutes.)
+    one.impair(loss=0.02, delay_s=0.01)
+    assert len(pair.ssh("one", "head", "-c", "500000", "/dev/zero")) == 500000
     one.mend()
     came = round_trips_s(pair, one, 200)
     assert len(came) == 200 and min(came) < 0.1
