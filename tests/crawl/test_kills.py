@@ -141,7 +141,7 @@ MOST_GROWTH_KIB = 32 * 1024
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "pause_s", [pytest.param(25.0, id="25s"), pytest.param(60.0, id="60s", marks=pytest.mark.soak)]
+    "pause_s", [pytest.param(12.0, id="12s"), pytest.param(60.0, id="60s", marks=pytest.mark.soak)]
 )
 @pytest.mark.timeout(400)
 def test_a_coordinator_that_is_stopped_slows_its_workers_and_nothing_is_wasted(in_lab, table, pause_s):
