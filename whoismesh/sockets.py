@@ -37,7 +37,7 @@ HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS = 2_000, 10_000
 #: link of leases notices first.
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT = 60, 15, 4
 #: Reconnects back off to this (ms), or a restarted coordinator meets a storm.
-RECONNECT_FIRST_MS, RECONNECT_MOST_MS = 100, 5_000
+RECONNECT_FIRST_MS, RECONNECT_MOST_MS = 100, 2_000
 #: A connection that gets no answer at all is given up after this (ms); the kernel alone takes two minutes, in which the
 #: name is not looked up again, though its owner may have moved to another address.
 CONNECT_MS = 5_000

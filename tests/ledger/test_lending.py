@@ -6,10 +6,11 @@ from scenes import ALICE, BOB, CRAWL, address, arrive, granted, join, lease, mak
 
 from whoismesh.addresses import Range
 from whoismesh.ledger import Ledger
+from whoismesh.ledger.engine import ADOPTION_S
 from whoismesh.ledger.events import Finish, Instruction, Note, Received, Send, Store, Stored, Tick
 from whoismesh.ledger.leases import LEASE_TTL_S, SPLIT_AFTER_S, SPLIT_AGAIN_S
 from whoismesh.ledger.losses import LOSSES_TO_GIVE_UP, LOSSES_TO_HALVE, Losses
-from whoismesh.messages import ABANDONED, LeaseGrant, LeaseRequest, Leases, Renew, Return, Split, Yield
+from whoismesh.messages import ABANDONED, Join, LeaseGrant, LeaseRequest, Leases, Renew, Return, Split, Yield
 from whoismesh.simulation.audits import audit_ledger
 
 
@@ -46,17 +47,59 @@ def test_when_nothing_is_pending_the_slowest_lease_is_split_and_its_half_goes_to
     audit_ledger(ledger)
 
 
+def holding(*ranges: str) -> tuple[Ledger, int, int, LeaseGrant]:
+    """Return a ledger (restarted a while ago) all of whose space Alice holds in one lease, and Bob has joined."""
+    ledger = make_ledger(*ranges, epoch=2)
+    grant = LeaseGrant(77, "ripencc", tuple(map(Range.parse, ranges)), False, False)
+    ledger.handle(Received(ALICE, Join(CRAWL, "alice", "", 150, (grant,))), -ADOPTION_S)
+    return ledger, 150, join(ledger, BOB), grant
+
+
 def test_a_lease_is_not_split_again_before_the_answer_is_in() -> None:
-    ledger = make_ledger("193.0.0.0/24")
-    alice, bob = join(ledger), join(ledger, BOB)
-    (grant,) = lease(ledger, alice)
-    assert splits(wish(ledger, bob, BOB, SPLIT_AFTER_S)) == [Send(ALICE, Split(CRAWL, grant.lease))]
-    assert splits(ledger.handle(Tick(), SPLIT_AFTER_S + SPLIT_AGAIN_S - 0.1)) == []
-    assert ledger.handle(Received(ALICE, Yield(CRAWL, alice, grant.lease, ())), 2.9) == []
-    assert splits(ledger.handle(Tick(), SPLIT_AFTER_S + SPLIT_AGAIN_S + 0.2)) == [
-        Send(ALICE, Split(CRAWL, grant.lease))
-    ]
+    ledger, alice, bob, grant = holding("193.0.0.0/22")
+    split = Send(ALICE, Split(CRAWL, grant.lease))
+    assert splits(wish(ledger, bob, BOB, 1.0)) == [split]
+    assert splits(ledger.handle(Tick(), 1.0 + SPLIT_AGAIN_S - 0.1)) == []
+    assert ledger.handle(Received(ALICE, Yield(CRAWL, alice, grant.lease, ())), 2.95) == []
+    assert splits(ledger.handle(Tick(), 1.0 + SPLIT_AGAIN_S + 0.2)) == [split]
     assert ledger.counters["splits"] == 2
+
+
+def test_a_lease_with_hardly_more_left_than_one_answer_settles_is_not_split() -> None:
+    ledger, alice, bob, _ = holding("193.0.0.0/20")
+    for number in range(20):
+        first = Range.parse("193.0.0.0/20").first + 128 * number
+        found = Range(4, first, first + 127)
+        arrive(ledger, make(alice, number + 1, "network", str(found).partition("/")[0], str(found)), now=0.5)
+    assert ledger.account.mean_closed("ripencc", 4) == 128
+    assert len(splits(wish(ledger, bob, BOB, 1.0))) == 1
+    wide = "193.0.10.0-193.0.14.255"
+    arrive(ledger, make(alice, 21, "network", "193.0.10.0", wide), now=3.0)
+    assert ledger.desk.slowest("ripencc", 9.0, {4: 512, 6: 1}) is None, "only a /24 is left"
+
+
+def test_a_lease_is_no_smaller_than_what_an_answer_settles() -> None:
+    ledger = make_ledger("193.0.0.0/16")
+    origin = join(ledger)
+    for number in range(24):
+        first = Range.parse("193.0.0.0/16").first + 2048 * number
+        found = Range(4, first, first + 2047)
+        arrive(ledger, make(origin, number + 1, "network", str(found).partition("/")[0], str(found)))
+    assert ledger.desk.pending["ripencc"].size == 16384
+    (grant,) = lease(ledger, origin)
+    assert sum(each.size for each in grant.ranges) == 2048
+    (grant,) = lease(ledger, origin)
+    assert sum(each.size for each in grant.ranges) == 2048, "a fair share would be less"
+
+
+def test_what_a_worker_does_not_announce_when_it_joins_again_is_not_waited_for_to_expire() -> None:
+    ledger = make_ledger("193.0.0.0/16")
+    origin = join(ledger)
+    (first,), (second,) = lease(ledger, origin), lease(ledger, origin)
+    ledger.handle(Received(b"another link", Join(CRAWL, "alice", "", origin, (second,))), 1.0)
+    assert list(ledger.desk.leases) == [second.lease]
+    assert [each.lease.number for each in ledger.desk.awaited] == [first.lease]
+    audit_ledger(ledger)
 
 
 def test_a_lease_in_which_its_worker_sees_no_gap_is_not_split() -> None:

@@ -121,7 +121,7 @@ def _print_summary(found: dict[str, Any]) -> None:
     )
     print(f"{'':<22} {'mean':>10} {'worst':>10} {'seed':>8}")
     for name, row in found["costs"].items():
-        label = name.replace("_of_", " of ").replace("_a_", " a ").replace("_over_", " over ").replace("_s", ", s")
+        label = name.replace("_", " ").replace(" s", ", s") if name.endswith("_s") else name.replace("_", " ")
         print(f"{label:<22} {row['mean']:>10.3f} {row['worst']:>10.3f} {row['seed']:>8}")
     print(", ".join(f"{found['counts'].get(name, 0):,} {what}" for name, what in SHOWN))
     if found["seeds"] == 1:

@@ -23,8 +23,6 @@ from whoismesh.registries import REGISTRIES
 RETRY_S = 5.0
 #: Registries that may point on to one another before the address is settled as failed.
 MOST_HOPS = 5
-#: What a mean registration spans before anything is known, addresses: v4 2^32 over about 200,000 delegations; v6 a /32.
-FIRST_GUESS = {4: 1 << 14, 6: 1 << 96}
 #: Answers after which the mean is taken from them.
 ENOUGH_ANSWERS = 20
 
@@ -73,12 +71,10 @@ class Account:
         for part in parts:
             self.desk.settle(part)
 
-    def mean_closed(self, registry: str, family: int) -> int:
-        """Return how many addresses an answer of that registry settles."""
+    def mean_closed(self, registry: str, family: int) -> int | None:
+        """Return how many addresses an answer of that registry settles, None while that is not known."""
         answers = self._answers[registry, family]
-        if answers < ENOUGH_ANSWERS:
-            return FIRST_GUESS[family]
-        return max(1, self._closed[registry, family] // answers)
+        return max(1, self._closed[registry, family] // answers) if answers >= ENOUGH_ANSWERS else None
 
     def _network(self, result: Result) -> list[Range]:
         if self.coverage.held.holds(result.asked.family, result.asked.first):

@@ -241,6 +241,11 @@ class Ledger:
         self._senders[sender] = origin
         for grant in message.leases:
             self._lending.adopt(origin, grant, now)
+        announced = {grant.lease for grant in message.leases}
+        for lease in [each for each in self.desk.leases.values() if each.origin == origin]:
+            if lease.number not in announced:
+                # Given back over a connection that broke, or lent over one.
+                self.desk.end_lease(lease, (), now)
         peers = self._peers()
         unlimited = tuple(registry for registry, budget in self.budgets.items() if budget.unlimited)
         welcome = Welcome(self.crawl, origin, *self._ports, RENEW_S, peers, unlimited)

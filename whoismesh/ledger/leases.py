@@ -12,7 +12,7 @@ lists them all):
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -194,16 +194,20 @@ class Desk:
                     return Taken(taken, verify, alone)
         return None
 
-    def slowest(self, registry: str, now: float) -> Lease | None:
-        """Return the lease of a registry that will take longest by its own pace and may be split, or None."""
+    def slowest(self, registry: str, now: float, least: Mapping[int, int]) -> Lease | None:
+        """Return the lease of a registry that will take longest by its own pace and may be split, or None.
+
+        It has at least so many addresses of a family left.
+        """
         slowest, longest_s = None, 0.0
         for lease in self._of(registry, self.leases.values()):
             age_s = now - lease.granted_at
             if age_s < SPLIT_AFTER_S or now - lease.split_at < SPLIT_AGAIN_S or lease.gaps == 0:
                 continue
-            left = sum(part.size for each in lease.ranges for part in self._unsettled(each))
+            parts = [part for each in lease.ranges for part in self._unsettled(each)]
+            left = sum(part.size for part in parts)
             left_s = math.inf if left >= lease.size else age_s * left / (lease.size - left)
-            if left and left_s > longest_s:
+            if parts and left >= least[parts[0].family] and left_s > longest_s:
                 slowest, longest_s = lease, left_s
         return slowest
 

@@ -1,6 +1,7 @@
 """Who gets which lease, and how large: the coordinator's answer to workers that wish for work.
 
-- A lease is sized to keep a worker busy for a set time at its pace, and is at most a fair share of what is pending.
+- A lease is sized to keep a worker busy for a set time at its pace, and is at most a fair share of what is pending; but
+it is never smaller than what an answer settles: workers with a part each of one network would all ask about it.
 - Errands go first. One that failed at a worker goes to another, if there is one; what workers were lost with over and
 over goes alone, to a worker that holds nothing else.
 - Where nothing is pending the slowest lease is split: the end of a crawl is not one host's tail.
@@ -22,6 +23,8 @@ from whoismesh.registries import REGISTRIES
 
 #: Lookups that a worker's first lease is meant for, until its pace is known.
 FIRST_LOOKUPS = 64.0
+#: What a mean registration spans before anything is known, addresses: v4 2^32 over about 200,000 delegations; v6 a /32.
+FIRST_GUESS = {4: 1 << 14, 6: 1 << 96}
 #: How long a failed address waits for a worker that it did not fail at yet, seconds.
 ANOTHER_WORKER_S = 10.0
 #: A slowest lease is looked for this often, seconds: it takes a look at every lease of the registry.
@@ -88,7 +91,7 @@ class Lending:
             if not hungry or now < self._looked_at[registry] or self._desk.anything(registry, now):
                 continue
             self._looked_at[registry] = now + SPLIT_LOOK_S
-            lease = self._desk.slowest(registry, now)
+            lease = self._desk.slowest(registry, now, {each: self._least(registry, each) for each in SMALLEST_PIECE})
             if lease is not None and lease.origin in self._workers:
                 lease.split_at = now
                 yield self._workers[lease.origin], lease
@@ -147,18 +150,23 @@ class Lending:
                 worker.alone_with = lease.number
         return tuple(grants)
 
+    def _least(self, registry: str, family: int) -> int:
+        """Return how many addresses a lease needs to have left to be worth two."""
+        return 2 * max(SMALLEST_PIECE[family], self._account.mean_closed(registry, family) or 0)
+
     def _new_lease(self, worker: Worker, registry: str, ranges: RangeSet, now: float) -> Lease:
         return _lease(next(self._numbers), worker.origin, registry, ranges, now)
 
     def _most(self, registry: str, pace: float) -> dict[int, int]:
-        """Return how many addresses a lease should hold, by family: its time's worth, at most a fair share."""
+        """Return how many addresses a lease should hold, by family."""
         budget = self._budgets[registry]
         lookups = max(1.0, min(pace * self._lease_s or FIRST_LOOKUPS, budget.rate * self._lease_s, 1e6))
         most = {}
         for family, smallest in SMALLEST_PIECE.items():
-            worth = int(lookups) * self._account.mean_closed(registry, family)
+            mean = self._account.mean_closed(registry, family)
+            worth = int(lookups) * (mean or FIRST_GUESS[family])
             share = self._desk.waiting(registry, family) // (4 * max(2, len(self._workers)))
-            most[family] = max(smallest, min(worth, share))
+            most[family] = max(smallest, mean or 0, min(worth, share))
         return most
 
 

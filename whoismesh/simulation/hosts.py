@@ -174,12 +174,12 @@ class Node:
         if not self.alive or self._stands_still(self.arrived, message, sent_at, told):
             return
         checks = self._world.checks
+        if isinstance(message, Welcome):
+            checks.welcomed(self)
         self.event(Heard(message) if isinstance(message, Discovered) else Received(message))
         if isinstance(message, Permits) and self.lanes._membership.unsure_until <= self.time:
             checks.permits_came(self, message, self._clock.now - sent_at)
         if told is not None and self.alive:
-            if isinstance(message, Welcome):
-                checks.welcomed(self)
             checks.revoked(self, told)
 
     def heard(self, message: Discovered) -> None:

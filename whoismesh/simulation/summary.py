@@ -38,11 +38,17 @@ def faults_of(loss: float, crash: float, partition: float, pause: float, trouble
 def replay_command(trial: Trial, seed: int) -> str:
     """Return the command that plays a seed again, exactly."""
     faults = trial.faults
-    return (
-        f"whoismesh simulate --seed {seed} --workers {trial.workers} --networks {trial.networks}"
-        f" --loss {faults.loss:g} --crash {faults.crash:g} --partition {faults.partition:g}"
-        f" --pause {faults.pause:g} --trouble {faults.trouble:g} --lasting {faults.lasting_s:g}"
-    )
+    intensities = {
+        "loss": faults.loss,
+        "crash": faults.crash,
+        "partition": faults.partition,
+        "pause": faults.pause,
+        "trouble": faults.trouble,
+        "lasting": faults.lasting_s,
+    }
+    # All digits: the least difference makes another world.
+    flags = " ".join(f"--{name} {value!r}" for name, value in intensities.items())
+    return f"whoismesh simulate --seed {seed} --workers {trial.workers} --networks {trial.networks} {flags}"
 
 
 def summary(trial: Trial, reports: Sequence[Report]) -> dict[str, Any]:
