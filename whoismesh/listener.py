@@ -27,8 +27,6 @@ from whoismesh.replica import PIECES_A_REPAIR, REPAIR_TIMEOUT_S, Replica
 #: A member that the coordinator's status does not name for so long is lost, seconds. A restarted coordinator has no
 #: members until its workers come back (sockets.RECONNECT_MOST_MS and a round trip).
 MISSING_S = 10.0
-#: The status names at most so many workers (`ledger.status`): with as many rows it says nothing of who is not in it.
-STATUS_ROWS = 200
 #: A coordinator tells its status twice a second. After this silence the sockets are opened anew, seconds: a SUB socket
 #: that met an over-long frame is deaf for good, and a name may mean another address by now.
 REOPEN_S = 20.0
@@ -196,8 +194,7 @@ class Listener:
                 self._lose(_member(payload).origin, "lost")
 
     def _status(self, payload: Mapping[str, Any], now: float) -> None:
-        # Every stored network is one entry of the accepted log, also one that was known: the status counts them apart.
-        length = _count(payload["networks"]) + _count(payload["duplicates"])
+        length, members = _count(payload["accepted"]), _count(payload["members"])
         complete = payload["complete"] is True
         rows = payload["workers"]
         present = {member.origin: member for member in map(_member, rows)}
@@ -208,8 +205,8 @@ class Listener:
         for member in present.values():
             self._missing.pop(member.origin, None)
             self._join(member)
-        if len(rows) >= STATUS_ROWS:
-            return
+        if len(rows) < members:
+            return  # with as many as there are rows for it says nothing of who is not in it
         for origin in self.members.keys() - present.keys():
             if now - self._missing.setdefault(origin, now) >= MISSING_S:
                 self._lose(origin, "lost")

@@ -23,10 +23,8 @@ from whoismesh.errors import CrawlReplacedError, MessageError, UnavailableError,
 from whoismesh.history import BlockCursor, EventCursor, Happening, KnownBlock, Member
 from whoismesh.listener import Ask, CaughtUp, Event, Heard, Instruction, Listener, Opened, Reopen, Replaced, Tick, Wake
 from whoismesh.messages import Feed, decode, encode, topic
-from whoismesh.sockets import Inbox, open_socket, parse_endpoint
+from whoismesh.sockets import FEED_OFFSET, REPAIR_OFFSET, Inbox, open_socket, parse_endpoint
 
-#: PUB and repair ROUTER are the third and the fourth of the coordinator's ports.
-FEED_OFFSET, REPAIR_OFFSET = 2, 3
 #: How long to wait for a coordinator that does not answer, seconds. It tells its status twice a second.
 TIMEOUT_S = 10.0
 #: Joins and leaves kept for a program that does not read them.

@@ -44,7 +44,7 @@ class Impostor:
         self.sockets[2].send_multipart(frames)
 
     def status(self, **more):
-        rows = {"networks": len(self.log), "duplicates": 0, "complete": False, "workers": [], **more}
+        rows = {"accepted": len(self.log), "members": 0, "complete": False, "workers": [], **more}
         self.publish(encode(Feed(CRAWL, "status", json.dumps(rows).encode())))
 
     async def tell(self):
