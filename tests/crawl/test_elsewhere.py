@@ -31,7 +31,8 @@ CRAWL = b"c" * 16
 class Script:
     """A coordinator that leases one block, acknowledges when told to, and whose four ports lie anywhere."""
 
-    def __init__(self, context, port=0, lease=None):
+    def __init__(self, port=0, lease=None):
+        self.context = zmq.Context()
         self.keys = set()
         self.asked_for_repair = asyncio.Event()
         self.arrived = asyncio.Event()
@@ -39,7 +40,7 @@ class Script:
         self.acknowledging = False
         self.lease = lease
         kinds = {"leases": zmq.ROUTER, "results": zmq.PULL, "feed": zmq.PUB, "repairs": zmq.ROUTER}
-        self.sockets = {name: open_socket(context, kind) for name, kind in kinds.items()}
+        self.sockets = {name: open_socket(self.context, kind) for name, kind in kinds.items()}
         self.ports = {
             name: bind_ports([socket], "127.0.0.1", port if name == "leases" else 0)
             for name, socket in self.sockets.items()
@@ -92,22 +93,22 @@ class Script:
                 await self.arrived.wait()
 
     def close(self):
+        """Close all, and wait until the ports are free."""
         for inbox in self.inboxes:
             inbox.close()
-        self.sockets["feed"].close()
+        self.context.destroy(linger=0)
 
 
 def test_all_links_follow_a_coordinator_to_its_new_ports(in_lab):
     async def crawl(lab):
-        context = zmq.Context()
+        first = second = Script(lease="193.104.0.0/17")
         try:
-            first = Script(context, lease="193.104.0.0/17")
             one = await worker(lab, lab.config(), "one", f"tcp://127.0.0.1:{first.ports['leases']}")
             await first.gets(60)
             async with asyncio.timeout(DEADLINE_S):
                 await first.asked_for_repair.wait()
             first.close()
-            second = Script(context, first.ports["leases"])
+            second = Script(first.ports["leases"])
             assert all(second.ports[name] != first.ports[name] for name in ("results", "feed", "repairs"))
             # Nothing was acknowledged, so all of it comes once more, at the new place.
             await second.gets(len(first.keys))
@@ -116,8 +117,7 @@ def test_all_links_follow_a_coordinator_to_its_new_ports(in_lab):
                 await second.asked_for_repair.wait()
             second.acknowledging = True
             assert await one.ends() == 0
-            second.close()
         finally:
-            context.destroy(linger=0)
+            second.close()
 
     in_lab(crawl)

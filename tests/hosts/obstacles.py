@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from leftovers import cgroup_here
+from programs import ENVIRONMENT
+
 #: What is run, and what has it (bin/setup-hosts installs the same).
 PROGRAMS = {
     "ip": "iproute2",
@@ -21,8 +24,6 @@ PROGRAMS = {
     "nsenter": "util-linux",
     "setpriv": "util-linux",
 }
-PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-
 #: Everything a kernel (or a container around us) may refuse, tried in namespaces of its own. $1 is an empty folder.
 TRIAL = """
 set -e
@@ -42,7 +43,7 @@ def obstacle(folder: Path) -> str | None:
     if sys.platform != "linux":
         return "test hosts need Linux"
     for program, package in PROGRAMS.items():
-        if shutil.which(program, path=PATH) is None:
+        if shutil.which(program, path=ENVIRONMENT["PATH"]) is None:
             return f"test hosts need {program} ({package}): run bin/setup-hosts as root"
     if os.geteuid() != 0:
         return "test hosts need root"
@@ -53,8 +54,14 @@ def obstacle(folder: Path) -> str | None:
         capture_output=True,
         text=True,
         timeout=60,
-        env={"PATH": PATH},
+        env=ENVIRONMENT,
     )
     if tried.returncode:
         return f"no test hosts can be made here: {(tried.stderr.strip() or 'the trial failed').splitlines()[0]}"
+    try:
+        group = cgroup_here() / f"whoismesh-trial-{os.getpid()}"
+        group.mkdir()
+        group.rmdir()
+    except (OSError, RuntimeError) as error:
+        return f"no test hosts can be made here: {error}"
     return None

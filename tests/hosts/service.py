@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from waiting import wait_until
 
 if TYPE_CHECKING:
-    from lab import Host
+    from host import Host
 
 #: systemd's exit status where there is no program to run (systemd.exec(5)).
 NO_PROGRAM = 203

@@ -54,7 +54,7 @@ class Direction:
         while True:
             try:
                 frame = self.source.recv(MAX_FRAME_BYTES)
-            except BlockingIOError:
+            except OSError:  # nothing left, or the host has just gone
                 return
             if self._random.random() >= self._loss:
                 self._under_way.append((now + self._delay_s, frame))
