@@ -26,6 +26,8 @@ SINGLE_ENGINES = (
         "messages",
         "replica",
         "registries",
+        "history",
+        "listener",
     ),
 )
 ENGINE_FOLDERS = ("ledger", "lanes", "answers")

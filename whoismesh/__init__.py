@@ -1,10 +1,13 @@
 """whoismesh: a snapshot of who holds every IP address.
 
+    join(endpoint)    join a running mesh as a listener; `join_blocking` without async
     open_dump(path)   read a snapshot record by record
     Network           one registration: a range and who holds it
     Unheld            a range that no network holds, and why
     Range             first and last address of one family
     PrefixTable       which known block holds an address
+    KnownBlock        a block that a mesh discovered
+    Joined, Left, Discovered    what happens in a mesh, to a Member or a KnownBlock
     WhoismeshError    the base of all errors raised on purpose
 
 The command line is `whoismesh`, the daemons are `whoismesh-coord` and `whoismesh-worker`.
@@ -15,34 +18,70 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from whoismesh.addresses import Range
+    from whoismesh.blocking import BlockingMesh, join_blocking
     from whoismesh.dump import Dump, Unheld, open_dump
-    from whoismesh.errors import DumpError, WhoismeshError
+    from whoismesh.errors import (
+        AddressError,
+        CrawlReplacedError,
+        DumpError,
+        UnavailableError,
+        UsageError,
+        WhoismeshError,
+    )
+    from whoismesh.history import Discovered, Joined, KnownBlock, Left, Member
+    from whoismesh.mesh import Mesh, join
     from whoismesh.networks import Holder, Network
     from whoismesh.prefixes import PrefixTable
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AddressError",
+    "BlockingMesh",
+    "CrawlReplacedError",
+    "Discovered",
     "Dump",
     "DumpError",
     "Holder",
+    "Joined",
+    "KnownBlock",
+    "Left",
+    "Member",
+    "Mesh",
     "Network",
     "PrefixTable",
     "Range",
+    "UnavailableError",
     "Unheld",
+    "UsageError",
     "WhoismeshError",
+    "join",
+    "join_blocking",
     "open_dump",
 ]
 
 _HOMES = {
+    "AddressError": "errors",
+    "BlockingMesh": "blocking",
+    "CrawlReplacedError": "errors",
+    "Discovered": "history",
     "Dump": "dump",
     "DumpError": "errors",
     "Holder": "networks",
+    "Joined": "history",
+    "KnownBlock": "history",
+    "Left": "history",
+    "Member": "history",
+    "Mesh": "mesh",
     "Network": "networks",
     "PrefixTable": "prefixes",
     "Range": "addresses",
+    "UnavailableError": "errors",
     "Unheld": "dump",
+    "UsageError": "errors",
     "WhoismeshError": "errors",
+    "join": "mesh",
+    "join_blocking": "blocking",
     "open_dump": "dump",
 }
 

@@ -53,7 +53,15 @@ from whoismesh.messages import (
 )
 from whoismesh.outbox import weight
 from whoismesh.settings import Settings, load
-from whoismesh.sockets import Inbox, bind_ports, open_socket, parse_endpoint
+from whoismesh.sockets import (
+    FEED_OFFSET,
+    REPAIR_OFFSET,
+    RESULTS_OFFSET,
+    Inbox,
+    bind_ports,
+    open_socket,
+    parse_endpoint,
+)
 from whoismesh.storage import disk_error, lock_folder
 from whoismesh.store import CrawlRecord, LedgerStore
 
@@ -149,7 +157,7 @@ class Coordinator:
             {registry: Budget(each.rate, each.host_rate) for registry, each in self._settings.registries.items()},
             epoch=record.epoch,
             origins=record.origins,
-            ports=(port + 1, port + 2, port + 3),
+            ports=(port + RESULTS_OFFSET, port + FEED_OFFSET, port + REPAIR_OFFSET),
             lease_s=self._settings.lease_s,
             attempts=self._settings.attempts,
             give_up_s=self._settings.give_up_s,

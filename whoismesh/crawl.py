@@ -17,11 +17,8 @@ import zmq
 from whoismesh.children import STOP_S, Child
 from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
 from whoismesh.messages import Feed, decode, topic
-from whoismesh.sockets import Inbox, open_socket, parse_endpoint
+from whoismesh.sockets import FEED_OFFSET, Inbox, open_socket, parse_endpoint
 from whoismesh.storage import make_folder
-
-#: The port of the feed is the third of the coordinator's.
-FEED_OFFSET = 2
 
 
 @dataclass(slots=True)

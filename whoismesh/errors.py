@@ -33,6 +33,10 @@ class TryAgainError(WhoismeshError):
     exit_code = 75
 
 
+class CrawlReplacedError(TryAgainError):
+    """A mesh was joined, and its coordinator runs another crawl now: join again to follow that one."""
+
+
 class ConfigError(WhoismeshError):
     """A setting, a state folder or a table is not what it has to be. `problems` lists all of them."""
 

@@ -48,9 +48,11 @@ class PrefixTable(Generic[Value]):
         if known is not None:
             self._values[known] = value
             return
+        # The tree comes last, and the count of ranges after their values: a thread that reads meanwhile finds whole
+        # entries only.
         number = len(self._ranges)
-        self._ranges.append(block)
         self._values.append(value)
+        self._ranges.append(block)
         self._index[block] = number
         if block.is_cidr() and not self._odd.meets(block):
             ((first, length),) = block.prefixes()
@@ -96,6 +98,15 @@ class PrefixTable(Generic[Value]):
         family, number = parse_address(address)
         found = self._trees[family].get(number if family == 4 else number.to_bytes(16))
         return None if found is None else self._values[found]
+
+    def holder(self, family: int, address: int) -> tuple[Range, Value] | None:
+        """Return the most specific block that holds the address, with its value, or None."""
+        found = self._trees[family].get(address if family == 4 else address.to_bytes(16))
+        return None if found is None else (self._ranges[found], self._values[found])
+
+    def entry(self, number: int) -> tuple[Range, Value]:
+        """Return block and value of the entry with that number: they count from 0 in the order of adding."""
+        return self._ranges[number], self._values[number]
 
     def next_gap(self, family: int, address: int) -> int | None:
         """Return the first address at or after `address` that no block holds, or None at the family's end."""

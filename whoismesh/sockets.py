@@ -45,6 +45,8 @@ CONNECT_MS = 5_000
 HANDSHAKE_MS = 5_000
 #: Connections waiting to be accepted; a fleet joins at once (the kernel's somaxconn may cap it).
 BACKLOG = 4_096
+#: Which of the coordinator's ports in a row is for what, counted from the ROUTER's.
+RESULTS_OFFSET, FEED_OFFSET, REPAIR_OFFSET = 1, 2, 3
 #: Frames taken in before others get a turn.
 DRAIN_FRAMES = 1_000
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from leftovers import cgroup_here
 from programs import ENVIRONMENT
 
 #: What is run, and what has it (bin/setup-hosts installs the same).
@@ -57,4 +58,10 @@ def obstacle(folder: Path) -> str | None:
     )
     if tried.returncode:
         return f"no test hosts can be made here: {(tried.stderr.strip() or 'the trial failed').splitlines()[0]}"
+    try:
+        group = cgroup_here() / f"whoismesh-trial-{os.getpid()}"
+        group.mkdir()
+        group.rmdir()
+    except (OSError, RuntimeError) as error:
+        return f"no test hosts can be made here: {error}"
     return None

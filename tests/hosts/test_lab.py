@@ -302,3 +302,8 @@ def test_a_missing_program_is_named_with_the_mend(
 def test_a_kernel_that_refuses_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(obstacles, "TRIAL", "echo mount: permission denied >&2; exit 32")
     assert obstacles.obstacle(tmp_path) == "no test hosts can be made here: mount: permission denied"
+
+
+def test_control_groups_that_are_read_only_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(obstacles, "cgroup_here", lambda: tmp_path / "missing")
+    assert re.fullmatch(r"no test hosts can be made here: .*missing/whoismesh-trial-\d+'", obstacles.obstacle(tmp_path))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 import replies
-from host import CRAWL, OTHER, UNLIMITED, Host, asks, kept, number, only_ask, sent
 from replies import URLS
+from stage import CRAWL, OTHER, UNLIMITED, Host, asks, kept, number, only_ask, sent
 
 from whoismesh.addresses import Range
 from whoismesh.answers import Reply

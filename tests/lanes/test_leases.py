@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import replies
-from host import CRAWL, Host, asks, only_ask, sent
+from stage import CRAWL, Host, asks, only_ask, sent
 
 from whoismesh.addresses import Range
 from whoismesh.lanes.events import Tick

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import Any
 
 from whoismesh.ledger.engine import Ledger
 from whoismesh.registries import REGISTRIES
 
+#: Workers that get a row of their own; the status goes out twice a second.
+MOST_WORKERS = 200
+
 
 def status(ledger: Ledger, now: float) -> dict[str, Any]:
     """Return the state: counts of addresses (v4 and v6 together), of networks, and a row a registry and a worker.
 
+    `accepted` is the length of the accepted log, `members` counts the workers also where there are too many for rows.
     Rates are lookups or answers a second of late; `budget` is the rate in force, None for no limit.
     """
     coverage = ledger.coverage
@@ -25,6 +30,7 @@ def status(ledger: Ledger, now: float) -> dict[str, Any]:
         "unallocated": coverage.unallocated.size,
         "reserved": coverage.reserved.size,
         "failed": coverage.failed.size,
+        "accepted": len(ledger.log),
         "networks": sum(ledger.networks.values()),
         "lookups": fleet["lookups"],
         "hits": fleet["hits"],
@@ -44,6 +50,7 @@ def status(ledger: Ledger, now: float) -> dict[str, Any]:
             }
             for registry in REGISTRIES
         },
+        "members": len(ledger.workers),
         "workers": [
             {
                 "origin": worker.origin,
@@ -53,6 +60,6 @@ def status(ledger: Ledger, now: float) -> dict[str, Any]:
                 "hits": int(ledger.metrics.get(worker.origin, {}).get("hits", 0)),
                 "unacknowledged": int(ledger.metrics.get(worker.origin, {}).get("unacknowledged", 0)),
             }
-            for worker in list(ledger.workers.values())[:200]
+            for worker in islice(ledger.workers.values(), MOST_WORKERS)
         ],
     }
