@@ -244,6 +244,7 @@ def test_a_folder_without_the_right_to_write_is_told(in_lab, disk):
     in_lab(crawl)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["ledger.sqlite", "worker-1/spool.sqlite"])
 def test_state_of_a_newer_version_is_refused_and_kept(in_lab, table, file):
     async def crawl(lab):
