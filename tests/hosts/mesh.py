@@ -21,7 +21,7 @@ from whoismesh.store import LedgerStore
 BIN = Path(sys.executable).parent
 #: The name that workers know the coordinator by, and its first port.
 COORDINATOR, PORT = "coordinator", 7700
-LEASE_S = 5
+LEASE_S = 2
 #: About 500 networks of each registry: the first bytes of addresses.
 FIRST_BYTES = (61, 64, 116, 119, 177, 190, 193, 196)
 
