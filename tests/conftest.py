@@ -20,6 +20,11 @@ settings.register_profile("whoismesh", derandomize=True, deadline=None, database
 settings.load_profile("whoismesh")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests: where several run at once, the last ones are then short."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def build_result(sequence: int, status: str, where: str | Range, /, **more: Any) -> Result:
     """Return a result as a worker sends it; a network's payload is its record, with `more` in it."""
     found = Range.parse(where) if isinstance(where, str) else where

@@ -21,7 +21,6 @@ from whoismesh.store import LedgerStore
 BIN = Path(sys.executable).parent
 #: The name that workers know the coordinator by, and its first port.
 COORDINATOR, PORT = "coordinator", 7700
-LEASE_S = 2
 #: About 500 networks of each registry: the first bytes of addresses.
 FIRST_BYTES = (61, 64, 116, 119, 177, 190, 193, 196)
 
@@ -54,12 +53,7 @@ class Mesh:
         assert practice.stdout is not None
         if not practice.stdout.readline().startswith(b"practice registries ready"):
             raise RuntimeError((folder / "practice.log").read_text())
-        # Short leases: a host that has become slow keeps the last one of a registry to the crawl's end.
-        self.config = (
-            config.read_text()
-            .replace("[crawl]", f"[crawl]\nlease_s = {LEASE_S}")
-            .replace("connections = 16", f"connections = {connections}")
-        )
+        self.config = config.read_text().replace("connections = 16", f"connections = {connections}")
 
     def coordinate(self, host: str) -> Service:
         """Start the coordinator on a host, and wait until it is ready."""
