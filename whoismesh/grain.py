@@ -8,12 +8,14 @@ has been seen, the neighbourhood is looked at more closely.
 
 from __future__ import annotations
 
-from whoismesh.addresses import Range
+from whoismesh.addresses import BITS, Range
 from whoismesh.rangesets import RangeSet
 
 #: What a "not found" closes: the smallest block a registry allocates. IPv4: a /24, the smallest that is routed and that
 #: registries' policies allow; IPv6: a /32, the smallest allocation to a provider.
 BLOCK_LENGTH = {4: 24, 6: 32}
+#: The same in addresses.
+BLOCK_SIZE = {family: 1 << (BITS[family] - length) for family, length in BLOCK_LENGTH.items()}
 #: What it closes in a block in which a network lies. IPv4: the smallest registration there is; IPv6: half of the block
 #: (an assignment may be a /48, and there are 65,536 of them).
 SHARED_BLOCK_LENGTH = {4: 29, 6: 33}

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from whoismesh.addresses import Range
+from whoismesh.grain import BLOCK_SIZE
 from whoismesh.ledger.budgets import DEALT_SHARE, MOST_REQUESTED
 from whoismesh.messages import LeaseGrant
 from whoismesh.rangesets import RangeSet
@@ -31,8 +32,6 @@ GAPS_A_CONNECTION = 2
 #: A second lease is asked for while the first is worked off; more would be hoarding, with nothing left for a worker
 #: that joins.
 LEASES_AT_ONCE = 2
-#: A gap of fewer addresses than this is given back whole or not at all: what a "not found" closes, v4 and v6.
-SMALLEST_SHARED = {4: 1 << 8, 6: 1 << 96}
 #: After a registry could not be reached, the wait doubles from the first to the second, seconds.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 #: Pace is measured over at most this many answers, of at most the last so many seconds.
@@ -309,7 +308,9 @@ class Lane:
         for gap in untouched:
             if passed >= half:
                 given.append(gap)
-            elif passed + gap.size > half and gap.size > SMALLEST_SHARED[gap.family]:
+            elif (
+                passed + gap.size > half and gap.size > BLOCK_SIZE[gap.family]
+            ):  # a smaller one goes whole or not at all
                 middle = _middle(gap)
                 if middle > gap.first:
                     given.append(Range(gap.family, middle, gap.last))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from whoismesh.addresses import MAX_ADDRESS, Range
+from whoismesh.grain import BLOCK_SIZE
 from whoismesh.ledger.errands import Errand, Errands
 from whoismesh.ledger.losses import LOSSES_TO_GIVE_UP, Losses
 from whoismesh.ledger.pool import Pool
@@ -30,8 +31,8 @@ LEASE_TTL_S = 20.0
 AWAIT_S = 10.0
 #: Errands of one lease.
 ERRANDS_A_LEASE = 32
-#: Smallest piece cut from a pending range: a /24, a v6 /32 (coverage.EMPTY_BLOCK_LENGTH).
-SMALLEST_PIECE = {4: 1 << 8, 6: 1 << 96}
+#: Smallest piece cut from a pending range, addresses by family: what a "not found" closes.
+SMALLEST_PIECE = BLOCK_SIZE
 #: Pending ranges gathered into one lease where each is smaller than what the worker can do.
 RANGES_A_LEASE = 256
 #: A lease is not split before it had this long to get going, nor again before the answer and its effect are in.
