@@ -3,6 +3,7 @@
 The disks are real: small file systems in memory, which need root.
 """
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -251,6 +252,10 @@ def test_state_of_a_newer_version_is_refused_and_kept(in_lab, table, file):
         command = ("crawl", "193.104.0.0/17", "--config", lab.config(), "--state", "state", "--quiet")
         first = await lab.start(*command)
         await lab.requests(30)
+        log = lab.folder / "state" / "worker-1.log"
+        async with asyncio.timeout(60):
+            while "worker_ready" not in log.read_text():  # the others may have asked all of these before it was up
+                await asyncio.sleep(0.01)
         first.send_signal(signal.SIGTERM)
         assert (await lab.end(first)).code == 75
 
