@@ -24,13 +24,12 @@ SINGLE_ENGINES = (
         "packing",
         "checks",
         "messages",
-        "replica",
         "registries",
         "history",
         "listener",
     ),
 )
-ENGINE_FOLDERS = ("ledger", "lanes", "answers")
+ENGINE_FOLDERS = ("ledger", "lanes", "answers", "gossip")
 #: The shells' business.
 SHELLS_ONLY = frozenset(
     {"zmq", "time", "socket", "asyncio", "random", "sqlite3", "aiohttp", "threading", "os", "pathlib"}

@@ -117,6 +117,10 @@ class PrefixTable(Generic[Value]):
         """What all blocks cover together. Treat it as read-only."""
         return self._coverage
 
+    def number_of(self, block: Range) -> int | None:
+        """Return the number of exactly this block, or None."""
+        return self._index.get(block)
+
     def __contains__(self, block: Range) -> bool:
         """Tell whether exactly this block is in the table (not whether it is covered)."""
         return block in self._index
