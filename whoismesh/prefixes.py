@@ -13,12 +13,11 @@ word in arrays say which block it is, and the tree says which number a block has
 from __future__ import annotations
 
 from collections.abc import Iterator
-from socket import AF_INET, AF_INET6
 from typing import Generic, TypeVar
 
 from pytricia import PyTricia
 
-from whoismesh.addresses import BITS, Range, parse_address
+from whoismesh.addresses import BITS, MAX_ADDRESS, Range, parse_address
 from whoismesh.columns import WideColumn, narrow_column
 from whoismesh.rangesets import RangeSet
 
@@ -27,8 +26,11 @@ Value = TypeVar("Value")
 #: A code is the prefix length of an IPv4 block; of an IPv6 block it begins here, and this is a block that is no CIDR.
 CODE_6, ODD = 64, 255
 
-#: The host bits of a block, by their count.
-_HOSTS = [(1 << bits) - 1 for bits in range(129)]
+#: AF_INET (of which a tree makes nothing), and that a tree gives prefixes out as bytes and length.
+_RAW_OUTPUT = 2, True
+#: The host bits of a block, by its prefix length.
+_HOSTS_4 = [MAX_ADDRESS[4] >> length for length in range(33)]
+_HOSTS_6 = [MAX_ADDRESS[6] >> length for length in range(129)]
 #: Makes a Range in half the time of calling it.
 _new = tuple.__new__
 
@@ -58,7 +60,7 @@ class PrefixTable(Generic[Value]):
     )
 
     def __init__(self) -> None:
-        self._trees = {4: PyTricia(32, AF_INET, True), 6: PyTricia(128, AF_INET6, True)}
+        self._trees = {4: PyTricia(32, *_RAW_OUTPUT), 6: PyTricia(128, *_RAW_OUTPUT)}
         # An entry is a code (see `_code`), a word and a value. The word is the first address of an IPv4 block, and for
         # others where it is: in `_wide_firsts`, or in `_odd_ranges` if the block is not one CIDR.
         self._codes = bytearray()
@@ -73,11 +75,11 @@ class PrefixTable(Generic[Value]):
 
     def add(self, block: Range, value: Value) -> int:
         """Add a block, or give a known one a new value. Return its number: they count from 0 in the order of adding."""
-        code = _code(block)
-        number = self._number(block, code)
+        number = self.number_of(block)
         if number is not None:
             self._values[number] = value
             return number
+        code = _code(block)
         # The value is what makes the entry count and comes after what it is made of, and the tree comes last: a thread
         # that reads meanwhile finds whole entries only.
         number = len(self._values)
@@ -121,23 +123,29 @@ class PrefixTable(Generic[Value]):
 
     def number_of(self, block: Range) -> int | None:
         """Return the number of exactly this block, or None if it is not in the table (even if it is covered)."""
-        return self._number(block, _code(block))
-
-    def _number(self, block: Range, code: int) -> int | None:
-        if code == ODD:
+        # Written out, not by `_code` and `_prefix`: a replica asks for every block that it hears of.
+        family, first, last = block
+        hosts = first ^ last
+        if hosts & (hosts + 1) or first & hosts:
             return self._odd_numbers.get(block)
-        number: int | None = self._trees[block.family].get(_prefix(block, code))
+        number: int | None
+        if family == 4:
+            code = 32 - hosts.bit_length()
+            number = self._trees[4].get((first.to_bytes(4), code))
+        else:
+            length = 128 - hosts.bit_length()
+            code, number = CODE_6 + length, self._trees[6].get((first.to_bytes(16), length))
         # What the tree knows of this prefix or of one around it: the block itself only if it is as long.
         return number if number is not None and self._codes[number] == code else None
 
     def _block(self, number: int) -> Range:
         code, word = self._codes[number], self._words[number]
         if code <= 32:
-            return _new(Range, (4, word, word | _HOSTS[32 - code]))
+            return _new(Range, (4, word, word | _HOSTS_4[code]))
         if code == ODD:
             return self._odd_ranges[word]
         first = self._wide_firsts[word]
-        return _new(Range, (6, first, first | _HOSTS[CODE_6 + 128 - code]))
+        return _new(Range, (6, first, first | _HOSTS_6[code - CODE_6]))
 
     def find(self, family: int, address: int) -> Range | None:
         """Return the most specific block that holds the address, or None."""
@@ -156,8 +164,8 @@ class PrefixTable(Generic[Value]):
 
     def holder(self, family: int, address: int) -> tuple[Range, Value] | None:
         """Return the most specific block that holds the address, with its value, or None."""
-        found = self._trees[family].get(address if family == 4 else address.to_bytes(16))
-        return None if found is None else (self._block(found), self._values[found])
+        number = self._trees[family].get(address if family == 4 else address.to_bytes(16))
+        return None if number is None else (self._block(number), self._values[number])
 
     def entry(self, number: int) -> tuple[Range, Value]:
         """Return block and value of the entry with that number: they count from 0 in the order of adding."""

@@ -7,6 +7,7 @@ blocks, half anywhere.
 """
 
 import argparse
+import collections
 import gc
 import itertools
 import json
@@ -16,7 +17,7 @@ import random
 import resource
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pytricia import PyTricia
@@ -26,8 +27,8 @@ from whoismesh.prefixes import PrefixTable
 
 #: Of all blocks, those of IPv6 and those that are no CIDR.
 SHARE_6, SHARE_ODD = 0.12, 0.04
-#: One block in so many lies inside one of those drawn before.
-NESTED_IN = 3
+#: Of all blocks, those that lie inside one of those drawn before, and those kept to have others inside.
+NESTED, KEPT = 0.3, 0.06
 #: How often each prefix length comes, out of all of a family. Most registrations are small, and what is wide is rare
 #: enough that most blocks lie in gaps: coverage then has millions of ranges, which is the worst case.
 LENGTHS_4 = {
@@ -35,7 +36,7 @@ LENGTHS_4 = {
     21: 0.006, 20: 0.004, 19: 0.002, 18: 0.001, 17: 0.0003, 16: 0.0003, 14: 0.00002, 12: 0.000002,
 }  # fmt: skip
 LENGTHS_6 = {128: 0.02, 64: 0.2, 56: 0.15, 48: 0.4, 44: 0.05, 40: 0.05, 36: 0.03, 32: 0.1, 29: 0.01}
-#: Blocks kept to draw others inside them, and hit checks timed.
+#: Blocks that are kept at once, and hit checks timed.
 PARENTS, HITS, REPEATS = 4096, 100_000, 5
 
 
@@ -48,31 +49,30 @@ def blocks(seed: int) -> Iterator[Range]:
     while True:
         chance = rng.random()
         family = 6 if chance < SHARE_6 else 4
-        around = parents[family][rng.randrange(len(parents[family])) if rng.randrange(NESTED_IN) == 0 else 0]
+        known = parents[family]
+        around = known[int(rng.random() * len(known)) if rng.random() < NESTED else 0]
         length = lengths[family][rng.getrandbits(16)]
         least = BITS[family] + 1 - around.size.bit_length()
         if length <= least:
-            length = min(least + rng.randrange(1, 9), BITS[family])
-        block = Range.of_prefix(family, rng.randrange(around.first, around.last + 1), length)
+            length = min(least + 1 + rng.getrandbits(3), BITS[family])
+        block = Range.of_prefix(family, around.first + rng.getrandbits(128) % around.size, length)
         if chance > 1 - SHARE_ODD:
-            # As registries have them: some multiples of a block, from any of its size on.
-            size = block.size
-            last = min(block.last + size * rng.randrange(1, 7), MAX_ADDRESS[family])
+            # As registries have them: a few blocks of one size in a row. Some are a CIDR all the same.
+            last = min(block.last + block.size * (1 + rng.getrandbits(2)), MAX_ADDRESS[family])
             block = Range(family, block.first, last)
-        elif block.size > 8 and rng.randrange(16) == 0:
-            known = parents[family]
+        elif length < BITS[family] - 3 and rng.random() < KEPT:
             if len(known) < PARENTS:
                 known.append(block)
             else:
-                known[rng.randrange(1, PARENTS)] = block
+                known[1 + int(rng.random() * (PARENTS - 1))] = block
         yield block
 
 
 def addresses(seed: int, count: int) -> list[int]:
     """Return IPv4 addresses to ask for: half of them in as many of the blocks, half anywhere, in no order."""
-    rng, asked = random.Random(seed + 1), [0] * 0
-    for block in itertools.islice(blocks(seed), count):
-        if block.family == 4 and rng.random() < HITS / count:
+    rng, asked = random.Random(seed + 1), list[int]()
+    for block in itertools.islice(blocks(seed), min(count, 4 * HITS)):
+        if block.family == 4:
             asked.append(rng.randrange(block.first, block.last + 1))
     asked = [*rng.choices(asked, k=HITS // 2), *(rng.getrandbits(32) for _ in range(HITS // 2))]
     rng.shuffle(asked)
@@ -82,6 +82,11 @@ def addresses(seed: int, count: int) -> list[int]:
 def resident_bytes() -> int:
     """Return this process's resident memory."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def drain(answers: Iterable[object]) -> None:
+    """Take answers without keeping them: thousands of new objects would wake the garbage collector."""
+    collections.deque(answers, maxlen=0)
 
 
 def rate(ask: Callable[[], object]) -> float:
@@ -106,8 +111,8 @@ def bare(seed: int, drawn: int) -> dict[str, float]:
     gc.collect()
     found |= {"bytes": resident_bytes() - before, "prefixes": sum(map(len, trees.values()))}
     tree, asked = trees[4], addresses(seed, drawn)
-    found["known"] = rate(lambda: [each in tree for each in asked])
-    found["holder"] = rate(lambda: [tree.get(each) for each in asked])
+    found["known"] = rate(lambda: drain(each in tree for each in asked))
+    found["holder"] = rate(lambda: drain(tree.get(each) for each in asked))
     return found
 
 
@@ -125,10 +130,10 @@ def mine(seed: int, count: int) -> dict[str, float]:
     found |= {"bytes": resident_bytes() - before, "blocks": len(table), "runs": len(table.coverage)}
     exact = [table.entry(number)[0] for number in random.Random(seed).choices(range(count), k=HITS)]
     asked = addresses(seed, drawn)
-    found["known"] = rate(lambda: [table.coverage.holds(4, each) for each in asked])
-    found["holder"] = rate(lambda: [table.holder(4, each) for each in asked])
-    found["next_gap"] = rate(lambda: [table.next_gap(4, each) for each in asked])
-    found["number_of"] = rate(lambda: [table.number_of(each) for each in exact])
+    found["known"] = rate(lambda: drain(table.coverage.holds(4, each) for each in asked))
+    found["holder"] = rate(lambda: drain(table.holder(4, each) for each in asked))
+    found["next_gap"] = rate(lambda: drain(table.next_gap(4, each) for each in asked))
+    found["number_of"] = rate(lambda: drain(table.number_of(each) for each in exact))
     return found
 
 
