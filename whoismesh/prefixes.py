@@ -43,6 +43,7 @@ class PrefixTable(Generic[Value]):
 
     >>> table = PrefixTable()
     >>> table.add(Range.parse("193.0.0.0/21"), "RIPE NCC")
+    0
     >>> table.get("193.0.6.139")
     'RIPE NCC'
     """
