@@ -15,6 +15,7 @@ ROOT = Path(whoismesh.__file__).parent
 SINGLE_ENGINES = (
     *(
         "addresses",
+        "columns",
         "rangesets",
         "iana",
         "networks",

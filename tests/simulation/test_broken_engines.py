@@ -156,12 +156,12 @@ def a_ban_is_a_failure(patch: Patch) -> None:
 
 def the_log_is_counted_not_learned(patch: Patch) -> None:
     """A replica notes how far it has the accepted log, and forgets some of it."""
-    learn = Replica.learn
+    add = Replica._add
     patch.setattr(
         Replica,
-        "learn",
-        lambda replica, block, *more, **options: (
-            block.range.first % 1024 != 0 and learn(replica, block, *more, **options)
+        "_add",
+        lambda replica, block, *more, **early: (
+            add(replica, block, *more, **early) if block.range.first % 1024 else (None, False)
         ),
     )
 

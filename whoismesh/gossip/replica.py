@@ -28,8 +28,8 @@ MOST_AHEAD_BYTES = 200_000
 class Table(Protocol):
     """Where a replica's blocks lie: a PrefixTable, or what else numbers them in the order of adding."""
 
-    def add(self, block: Range, value: str) -> None:
-        """Add a block."""
+    def add(self, block: Range, value: str) -> int:
+        """Add a block; return its number: they count from 0 in the order of adding."""
 
     def number_of(self, block: Range) -> int | None:
         """Return the number of exactly this block."""
@@ -60,17 +60,22 @@ class Replica:
 
         Blocks that cannot be true are refused and counted: not those of a run that is too `early` and comes again.
         """
-        if self.table.number_of(block.range) is not None:
-            return False
+        return self._add(block, origin, early)[1]
+
+    def _add(self, block: Block, origin: int, early: bool) -> tuple[int | None, bool]:
+        """Return the number of a block in the table (None if it is refused), and whether it is news."""
+        number = self.table.number_of(block.range)
+        if number is not None:
+            return number, False
         reason = guard.why_not(block.range)
         if reason is not None:
             if not early:
                 self.guard.refuse(origin, reason)
-            return False
-        self.table.add(block.range, block.registry)
+            return None, False
+        number = self.table.add(block.range, block.registry)
         self._is_accepted.append(0)
         self.grain.note(block.range)
-        return True
+        return number, True
 
     def _is_sealed(self, block: Range) -> bool:
         number = self.table.number_of(block)
@@ -134,9 +139,9 @@ class Replica:
         for block in entries[self.accepted + 1 - run.first :]:
             assert block is not None
             self.logs.accepted_log.append(block)
-            if self.learn(block):
+            number, is_news = self._add(block, 0, early=False)
+            if is_news:
                 fresh.append(block)
-            number = self.table.number_of(block.range)
             if number is not None:
                 self._is_accepted[number] = 1
         return fresh
