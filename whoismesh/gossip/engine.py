@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from whoismesh.blocks import Block, Blocks
+from whoismesh.blocks import PIECE_ENTRIES, Block, Blocks
 from whoismesh.gossip import guard
 from whoismesh.gossip.events import (
     Answered,
@@ -35,8 +35,8 @@ from whoismesh.gossip.replica import Replica, Table
 from whoismesh.gossip.responder import Responder
 from whoismesh.messages import Compare, Digest, Discovered, Members, Run, Sent
 
-#: News goes out at once, but again only after so long, seconds, or when so much has gathered, bytes. A message costs its
-#: receivers as much as 10 blocks in it; 4 hops of waiting stay under a quarter of a second.
+#: News goes out at once, but again only after so long, seconds, or when so much has gathered, bytes. A message costs
+#: its receivers as much as 10 blocks in it; 4 hops of waiting stay under a quarter of a second.
 NEWS_S, NEWS_BYTES = 0.05, 4 * 1024
 
 
@@ -145,8 +145,10 @@ class Gossip:
         """Put a run to the news that goes out next; entries that follow on what is there become one run with it."""
         self._news_bytes += len(run.blocks.packed)
         before = self._news[-1] if self._news else None
-        if before is not None and before.origin == run.origin and before.last + 1 == run.first:
-            blocks = Blocks(before.blocks.packed + run.blocks.packed, len(before.blocks) + len(run.blocks))
+        together = 0 if before is None else len(before.blocks) + len(run.blocks)
+        follows = before is not None and before.origin == run.origin and before.last + 1 == run.first
+        if before is not None and follows and together <= PIECE_ENTRIES:
+            blocks = Blocks(before.blocks.packed + run.blocks.packed, together)
             self._news[-1] = replace(before, blocks=blocks)
         else:
             self._news.append(run)
