@@ -222,7 +222,7 @@ class Welcome(Message):
     """Coordinator to worker: your origin, and how often to renew (seconds). Members follows.
 
     `results`, `feed` and `exchange` are ports of the coordinator's host: PULL, PUB and gossip ROUTER. A registry that
-    is `unlimited` needs no permits until the first Permits message for it comes.
+    is `unlimited` needs no permits until the first Permits message for it comes. `clock_s` is the coordinator's clock.
     """
 
     TYPE = 2
@@ -233,6 +233,7 @@ class Welcome(Message):
         "exchange": checks.count,
         "renew_s": checks.number,
         "unlimited": checks.list_of(checks.registry, 5),
+        "clock_s": checks.number,
     }
     origin: int
     results: int
@@ -240,6 +241,7 @@ class Welcome(Message):
     exchange: int
     renew_s: float
     unlimited: tuple[str, ...]
+    clock_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,12 +294,13 @@ class Renew(Message):
 
 @dataclass(frozen=True, slots=True)
 class Renewed(Message):
-    """Coordinator to worker: `gone` leases are no longer yours; `done` ends it."""
+    """Coordinator to worker: `gone` leases are no longer yours; `done` ends it; `clock_s` is its clock."""
 
     TYPE = 7
-    CHECKS: ClassVar = {"gone": checks.list_of(checks.count), "done": checks.flag}
+    CHECKS: ClassVar = {"gone": checks.list_of(checks.count), "done": checks.flag, "clock_s": checks.number}
     gone: tuple[int, ...]
     done: bool
+    clock_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,15 +327,23 @@ class PermitRequest(Message):
 
 @dataclass(frozen=True, slots=True)
 class Permits(Message):
-    """Coordinator to worker: one lookup each, at these delays (seconds from receipt); unused ones lapse.
+    """Coordinator to worker: one lookup each, so long (seconds) after its clock said `clock_s`; unused ones lapse.
 
-    An empty list takes back all that are not used yet: the registry said "slow down" to somebody.
+    An empty list takes back all that are not used yet: the registry said "slow down" to somebody, and wants to be left
+    alone for `wait_s`.
     """
 
     TYPE = 10
-    CHECKS: ClassVar = {"registry": checks.registry, "delays_s": checks.list_of(checks.number, 1_000)}
+    CHECKS: ClassVar = {
+        "registry": checks.registry,
+        "clock_s": checks.number,
+        "delays_s": checks.list_of(checks.number, 1_000),
+        "wait_s": checks.number,
+    }
     registry: str
+    clock_s: float
     delays_s: tuple[float, ...]
+    wait_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A coordinator that comes back with other ports: the worker is real, the coordinator a script that keeps nothing."""
 
 import asyncio
+import time
 
 import zmq
 from daemons import DEADLINE_S, worker
@@ -56,7 +57,7 @@ class Script:
         sender, message = frames[0], decode(frames[1])
         if isinstance(message, Join):
             ports = (self.ports["results"], self.ports["feed"], self.ports["exchanges"])
-            self._send(sender, Welcome(CRAWL, message.origin or 1, *ports, 0.2, REGISTRIES))
+            self._send(sender, Welcome(CRAWL, message.origin or 1, *ports, 0.2, REGISTRIES, time.monotonic()))
             self.members.add(sender)
         elif sender not in self.members:
             self._send(sender, Refused(CRAWL, "not known here, join again", False))
@@ -68,7 +69,7 @@ class Script:
             gone = () if self.lease is None else message.leases
             if self.acknowledging:
                 self._send(sender, Acknowledge(CRAWL, 1, runs(sequence for _, sequence in self.keys)))
-            self._send(sender, Renewed(CRAWL, gone, self.acknowledging))
+            self._send(sender, Renewed(CRAWL, gone, self.acknowledging, time.monotonic()))
 
     def _send(self, sender, message):
         self.inboxes[0].send(sender, encode(message))

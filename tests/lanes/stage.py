@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from replies import BASES
@@ -15,13 +16,28 @@ from whoismesh.gossip import events as gossip
 from whoismesh.lanes import Lanes
 from whoismesh.lanes.events import Ask, Event, Instruction, Keep, Received, Replied, Send, Tick
 from whoismesh.lanes.lane import Lane
-from whoismesh.messages import Discovered, LeaseGrant, Leases, Members, Message, Metrics, Peer, Result, Run, Welcome
+from whoismesh.messages import (
+    Discovered,
+    LeaseGrant,
+    Leases,
+    Members,
+    Message,
+    Metrics,
+    Peer,
+    Permits,
+    Renewed,
+    Result,
+    Run,
+    Welcome,
+)
 from whoismesh.registries import REGISTRIES
 from whoismesh.simulation.audits import audit_lanes
 
 CRAWL = b"0123456789abcdef"
 OTHER = b"x" * 16
 UNLIMITED = tuple(REGISTRIES)
+#: Stands for the coordinator's clock when it says something (see Host.hear).
+CLOCK = 0.0
 #: The list of members that a worker is told of after its welcome: itself.
 ALONE = Members(CRAWL, 1, 1, 0, 100, (Peer(7, "tcp://me:1"),), ())
 
@@ -68,10 +84,13 @@ class Host:
         ]
 
     def join(self, origin: int = 7) -> list[Instruction]:
-        out = self.hear(Welcome(CRAWL, origin, 1, 2, 3, 2.0, self.unlimited))
+        out = self.hear(Welcome(CRAWL, origin, 1, 2, 3, 2.0, self.unlimited, CLOCK))
         return out + [each for each in self.hear(ALONE) if each != gossip.Listen(())]
 
     def hear(self, message: Message, after_s: float = 0.0) -> list[Instruction]:
+        """Hear what the coordinator says; its clock is this one, and its messages take no time."""
+        if isinstance(message, Welcome | Renewed | Permits):
+            message = replace(message, clock_s=self.now + after_s)
         return self.do(Received(message), after_s)
 
     def lease(

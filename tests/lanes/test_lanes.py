@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import replies
 from replies import URLS
-from stage import CRAWL, OTHER, UNLIMITED, Host, asks, kept, number, only_ask, sent, told
+from stage import CLOCK, CRAWL, OTHER, UNLIMITED, Host, asks, kept, number, only_ask, sent, told
 
 from whoismesh.addresses import Range
 from whoismesh.answers import Reply
@@ -58,7 +58,7 @@ def test_a_worker_asks_to_join_until_it_is_taken_in_and_then_wishes_for_work() -
     for wait_s in (0.5, 1.0, 2.0, 4.0, 4.0):
         assert host.do(Tick(), wait_s - 0.1) == []
         assert host.do(Tick(), 0.1) == [ask]
-    out = host.hear(Welcome(CRAWL, 7, 1, 2, 3, 2.0, UNLIMITED))
+    out = host.hear(Welcome(CRAWL, 7, 1, 2, 3, 2.0, UNLIMITED, CLOCK))
     assert out == [
         Joined(CRAWL, 7, 1, 2, 3),
         Send(LeaseRequest(CRAWL, 7, dict.fromkeys(REGISTRIES, 0.0))),
@@ -78,7 +78,7 @@ def test_a_worker_refused_for_good_stops_with_the_reason() -> None:
 
 def test_a_welcome_of_another_crawl_stops_the_worker() -> None:
     host = Host()
-    (stop,) = host.hear(Welcome(OTHER, 7, 1, 2, 3, 2.0, ()))
+    (stop,) = host.hear(Welcome(OTHER, 7, 1, 2, 3, 2.0, (), CLOCK))
     assert isinstance(stop, Stop)
     assert "another crawl" in stop.error
 
@@ -216,7 +216,7 @@ def test_a_lease_that_is_gone_takes_its_gaps_along_but_not_those_of_another() ->
     host = Host()
     host.lease("193.0.0.0/23")
     host.lease("193.0.1.0/24", "193.0.8.0/24")
-    host.hear(Renewed(CRAWL, (1,), False))
+    host.hear(Renewed(CRAWL, (1,), False, CLOCK))
     assert [str(each) for each in host.lane().open] == ["193.0.1.0/24", "193.0.8.0/24"]
 
 
@@ -372,12 +372,12 @@ def test_slow_down_is_told_at_once_and_waited_for_as_long_as_asked() -> None:
     assert out[0] == Send(Signal(CRAWL, 7, "ripencc", "limited", 30.0, "too many requests (429)"))
     for ask in rest:
         assert asks(host.answer(ask, replies.not_found)) == []
-    host.hear(Permits(CRAWL, "ripencc", (0.0,)), 5.0)
+    host.hear(Permits(CRAWL, "ripencc", CLOCK, (0.0,), 0.0), 5.0)
     assert asks(host.do(Tick())) == []
     assert not sent(host.do(Tick(), 24.0), PermitRequest), "no permits are hoarded in a pause"
     out = host.do(Tick(), 1.0)
     assert sent(out, PermitRequest) == [PermitRequest(CRAWL, 7, "ripencc", 2)]
-    assert only_ask(host.hear(Permits(CRAWL, "ripencc", (0.0,)))).address == first.address
+    assert only_ask(host.hear(Permits(CRAWL, "ripencc", CLOCK, (0.0,), 0.0))).address == first.address
 
 
 def test_an_absurd_wait_is_cut_to_a_day() -> None:
@@ -401,7 +401,7 @@ def test_without_permits_nothing_is_asked_and_a_permit_is_used_in_its_time_or_la
     out = host.lease("193.0.0.0/24", "193.0.2.0/24", "193.0.4.0/24")
     assert asks(out) == []
     assert sent(out, PermitRequest) == [PermitRequest(CRAWL, 7, "ripencc", 3)]
-    assert host.hear(Permits(CRAWL, "ripencc", (0.5, 1.0))) == []
+    assert host.hear(Permits(CRAWL, "ripencc", CLOCK, (0.5, 1.0), 0.0)) == []
     assert host.lanes.wake_at(host.now) == host.now + 0.5
     assert len(asks(host.do(Tick(), 0.51))) == 1
     out = host.do(Tick(), 0.6)
@@ -412,8 +412,8 @@ def test_without_permits_nothing_is_asked_and_a_permit_is_used_in_its_time_or_la
 def test_permits_are_taken_back_by_an_empty_message_and_wished_for_anew() -> None:
     host = Host(unlimited=())
     host.lease("193.0.0.0/24")
-    host.hear(Permits(CRAWL, "ripencc", (0.5,)))
-    out = host.hear(Permits(CRAWL, "ripencc", ()))
+    host.hear(Permits(CRAWL, "ripencc", CLOCK, (0.5,), 0.0))
+    out = host.hear(Permits(CRAWL, "ripencc", CLOCK, (), 0.0))
     assert sent(out, PermitRequest) == [PermitRequest(CRAWL, 7, "ripencc", 1)]
     assert asks(host.do(Tick(), 0.5)) == []
 
@@ -421,14 +421,14 @@ def test_permits_are_taken_back_by_an_empty_message_and_wished_for_anew() -> Non
 def test_an_empty_permits_message_ends_the_freedom_of_an_unlimited_registry() -> None:
     host = Host()
     ask = only_ask(host.lease("193.0.0.0/24", "193.0.2.0/24"))
-    host.hear(Permits(CRAWL, "ripencc", ()))
+    host.hear(Permits(CRAWL, "ripencc", CLOCK, (), 0.0))
     assert asks(host.answer(ask, replies.not_found)) == []
 
 
 def test_a_new_coordinator_does_not_add_its_permits_to_those_of_the_former() -> None:
     host = Host(unlimited=(), connections=4)
     host.lease("193.0.0.0/24", "193.0.2.0/24")
-    host.hear(Permits(CRAWL, "ripencc", (0.5, 0.6)))
+    host.hear(Permits(CRAWL, "ripencc", CLOCK, (0.5, 0.6), 0.0))
     host.hear(Refused(CRAWL, "not known here", False))
     out = host.join()
     assert sent(out, PermitRequest) == [PermitRequest(CRAWL, 7, "ripencc", 2)]
@@ -440,7 +440,7 @@ def test_a_host_that_could_ask_ever_so_fast_wishes_for_no_more_than_can_be_dealt
     ranges = [f"193.{high}.{2 * low}.0/24" for high in range(20) for low in range(100)]
     (wish,) = sent(host.lease(*ranges), PermitRequest)
     assert wish.count == 1_000
-    out = host.hear(Permits(CRAWL, "ripencc", tuple(0.001 * each for each in range(1_000))))
+    out = host.hear(Permits(CRAWL, "ripencc", CLOCK, tuple(0.001 * each for each in range(1_000)), 0.0))
     assert len(asks(out)) == 1
     assert sent(host.do(Tick(), 2.0), PermitRequest), "it goes on asking for more"
 
@@ -451,9 +451,9 @@ def test_slow_lookups_make_fewer_permits_wished_for() -> None:
     (wish,) = sent(host.lease(*ranges), PermitRequest)
     assert wish.count == 20
     for _ in range(40):
-        ask = only_ask(host.hear(Permits(CRAWL, "ripencc", (0.0,))))
+        ask = only_ask(host.hear(Permits(CRAWL, "ripencc", CLOCK, (0.0,), 0.0)))
         host.answer(ask, replies.not_found, after_s=2.0)
-    host.hear(Permits(CRAWL, "ripencc", ()))
+    host.hear(Permits(CRAWL, "ripencc", CLOCK, (), 0.0))
     assert host.lane().wanted <= 2
 
 
@@ -534,7 +534,7 @@ def test_renewals_name_the_leases_and_what_is_left_of_them() -> None:
 def test_the_end_of_the_crawl_is_the_end_of_the_worker_once_its_spool_is_empty() -> None:
     host = Host()
     host.answer(only_ask(host.lease("193.0.0.0/24")), replies.not_found)
-    assert not [each for each in host.hear(Renewed(CRAWL, (), True)) if isinstance(each, Stop)]
+    assert not [each for each in host.hear(Renewed(CRAWL, (), True, CLOCK)) if isinstance(each, Stop)]
     out = host.hear(Acknowledge(CRAWL, 7, ((1, 1),)))
     assert out[0] == Forget(7, ((1, 1),))
     assert [type(each.message) for each in out if isinstance(each, Send)] == [Leave]

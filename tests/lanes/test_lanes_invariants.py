@@ -136,7 +136,7 @@ class Host:
             case "welcome":
                 for each in self.permits.values():
                     each.clear()
-                self.do(Received(Welcome(CRAWL, 7, 1, 2, 3, 2.0, self.unlimited)))
+                self.do(Received(Welcome(CRAWL, 7, 1, 2, 3, 2.0, self.unlimited, self.now)))
             case "refused":
                 self.do(Received(Refused(CRAWL, "", False)))
             case "lease":
@@ -150,13 +150,13 @@ class Host:
                 number = sorted(self.leased)[pick % len(self.leased)]
                 if self.lanes._membership.joined:
                     del self.leased[number]
-                    self.do(Received(Renewed(CRAWL, (number,), False)))
+                    self.do(Received(Renewed(CRAWL, (number,), False, self.now)))
             case "permits":
                 delays = tuple(sorted(0.02 * ((pick >> each) % 50) for each in range(size % 8)))
                 if not delays:
                     self.permits[registry].clear()
                 self.permits[registry] += [self.now + each for each in delays]
-                self.do(Received(Permits(CRAWL, registry, delays)))
+                self.do(Received(Permits(CRAWL, registry, self.now, delays, 0.0)))
             case "heard":
                 self.news += 1
                 run = Run(0, self.news, None, Blocks.of((Block("ripencc", where),)))

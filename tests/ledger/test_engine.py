@@ -68,7 +68,7 @@ def test_a_joiner_gets_an_origin_and_the_others_hear_of_it() -> None:
     one = Members(CRAWL, 1, 1, 0, 100, (Peer(100, "tcp://a"),), ())
     assert first == [
         Publish(one),
-        Send(ALICE, Welcome(CRAWL, 100, 1, 2, 3, 2.0, UNLIMITED)),
+        Send(ALICE, Welcome(CRAWL, 100, 1, 2, 3, 2.0, UNLIMITED, 0.0)),
         Send(ALICE, one),
         Note("worker_joined", {"origin": 100, "host": "a"}),
     ]
@@ -76,7 +76,7 @@ def test_a_joiner_gets_an_origin_and_the_others_hear_of_it() -> None:
     peers = (Peer(100, "tcp://a"), Peer(101, "tcp://b"))
     assert second == [
         Publish(Members(CRAWL, 1, 2, 1, 101, peers[1:], ())),
-        Send(BOB, Welcome(CRAWL, 101, 1, 2, 3, 2.0, UNLIMITED)),
+        Send(BOB, Welcome(CRAWL, 101, 1, 2, 3, 2.0, UNLIMITED, 1.0)),
         Send(BOB, Members(CRAWL, 1, 2, 0, 101, peers, ())),
         Note("worker_joined", {"origin": 101, "host": "b"}),
     ]
@@ -246,7 +246,7 @@ def test_a_renewal_keeps_leases_alive_and_names_those_that_are_gone() -> None:
     (grant,) = lease(ledger, origin)
     for now in (10.0, 25.0, 40.0):
         out = ledger.handle(Received(ALICE, Renew(CRAWL, origin, {grant.lease: 1, 7: 1})), now)
-        assert out == [Send(ALICE, Renewed(CRAWL, (7,), False))]
+        assert out == [Send(ALICE, Renewed(CRAWL, (7,), False, now))]
         ledger.handle(Tick(), now + 0.1)
     assert grant.lease in ledger.desk.leases
     ledger.handle(Tick(), 40.0 + LEASE_TTL_S + 0.1)
@@ -265,10 +265,10 @@ def test_a_restarted_coordinator_gives_announced_leases_back() -> None:
     refused = second.handle(Received(ALICE, Renew(CRAWL, origin, {grant.lease: 1})), 0.0)
     assert refused == [Send(ALICE, Refused(CRAWL, "not known here, join again", False))]
     out = second.handle(Received(ALICE, Join(CRAWL, "alice", "", origin, (grant,))), 0.1)
-    assert out[1] == Send(ALICE, Welcome(CRAWL, origin, 1, 2, 3, 2.0, UNLIMITED))
+    assert out[1] == Send(ALICE, Welcome(CRAWL, origin, 1, 2, 3, 2.0, UNLIMITED, 0.1))
     assert places(second)[f"lease {grant.lease}"] == ["193.0.132.0-193.0.159.255"]
     assert second.handle(Received(ALICE, Renew(CRAWL, origin, {grant.lease: 1})), 1.0) == [
-        Send(ALICE, Renewed(CRAWL, (), False))
+        Send(ALICE, Renewed(CRAWL, (), False, 1.0))
     ]
     (other,) = lease(second, origin, now=ADOPTION_S)
     assert other.lease == (2 << 32) + 1
@@ -283,7 +283,7 @@ def test_an_announced_lease_is_given_back_only_as_far_as_it_is_free() -> None:
     assert granted(second.handle(Tick(), ADOPTION_S)) != ()
     second.handle(Received(ALICE, Join(CRAWL, "alice", "", 100, (grant,))), 0.1)
     out = second.handle(Received(ALICE, Renew(CRAWL, 100, {grant.lease: 1})), 1.0)
-    assert out == [Send(ALICE, Renewed(CRAWL, (grant.lease,), False))]
+    assert out == [Send(ALICE, Renewed(CRAWL, (grant.lease,), False, 1.0))]
 
 
 # -- results -------------------------------------------------------------------------------------------------------
@@ -524,9 +524,10 @@ def test_permits_are_dealt_in_turn_a_little_under_the_rate() -> None:
     alice, bob = join(ledger), join(ledger, BOB)
     gap = 1 / 9.4
     out = ledger.handle(Received(ALICE, PermitRequest(CRAWL, alice, "ripencc", 2)), 100.0)
-    assert out == [Send(ALICE, Permits(CRAWL, "ripencc", (0.0, pytest.approx(gap))))]
+    assert out == [Send(ALICE, Permits(CRAWL, "ripencc", 100.0, (0.0, pytest.approx(gap)), 0.0))]
     out = ledger.handle(Received(BOB, PermitRequest(CRAWL, bob, "ripencc", 100)), 100.0)
-    assert out == [Send(BOB, Permits(CRAWL, "ripencc", tuple(pytest.approx(number * gap) for number in range(2, 10))))]
+    later = tuple(pytest.approx(number * gap) for number in range(2, 10))
+    assert out == [Send(BOB, Permits(CRAWL, "ripencc", 100.0, later, 0.0))]
     assert ledger.wake_at <= 100.0 + 10 * gap
 
 
@@ -535,7 +536,7 @@ def test_slow_down_takes_all_permits_back_halves_the_rate_and_waits_as_told() ->
     alice, bob = join(ledger), join(ledger, BOB)
     ledger.handle(Received(BOB, PermitRequest(CRAWL, bob, "ripencc", 5)), 100.0)
     told = Signal(CRAWL, alice, "ripencc", "limited", 30.0, "429")
-    revoke = Permits(CRAWL, "ripencc", ())
+    revoke = Permits(CRAWL, "ripencc", 100.1, (), pytest.approx(30.0))
     assert ledger.handle(Received(ALICE, told), 100.1) == [
         Note("registry_limited", {"registry": "ripencc", "host": "alice", "reason": "429", "rate": 5.0}, "warning"),
         Send(ALICE, revoke),
@@ -559,7 +560,7 @@ def test_a_second_slow_down_soon_after_takes_back_what_was_dealt_in_between() ->
     told = Signal(CRAWL, alice, "ripencc", "limited", 1.0, "429")
     ledger.handle(Received(ALICE, told), 100.0)
     assert ledger.handle(Received(BOB, PermitRequest(CRAWL, bob, "ripencc", 5)), 101.5) != []
-    revoke = Permits(CRAWL, "ripencc", ())
+    revoke = Permits(CRAWL, "ripencc", 101.6, (), pytest.approx(1.0))
     assert ledger.handle(Received(ALICE, told), 101.6) == [Send(ALICE, revoke), Send(BOB, revoke)]
 
 
@@ -609,8 +610,8 @@ def test_the_crawl_finishes_when_all_is_settled_and_everybody_is_told() -> None:
     ledger = make_ledger("193.0.0.0/24")
     origin = join(ledger)
     out = arrive(ledger, make(origin, 1, "network", "193.0.0.1", "193.0.0.0/21"))
-    assert out[2:] == [Finish(True), Send(ALICE, Renewed(CRAWL, (), True))]
-    assert ledger.handle(Received(ALICE, Renew(CRAWL, origin, {})), 2.0) == [Send(ALICE, Renewed(CRAWL, (), True))]
+    assert out[2:] == [Finish(True), Send(ALICE, Renewed(CRAWL, (), True, 1.0))]
+    assert ledger.handle(Received(ALICE, Renew(CRAWL, origin, {})), 2.0) == [Send(ALICE, Renewed(CRAWL, (), True, 2.0))]
     assert ledger.handle(Tick(), 10.0) == []
 
 

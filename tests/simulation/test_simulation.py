@@ -39,7 +39,7 @@ def test_whatever_goes_wrong_every_invariant_holds(reports: list[Report]) -> Non
         "results_lost_with_a_disk",
         "coordinator_killed_at_once", "coordinator_killed_while_it_commits",
         "coordinator_killed_before_it_acknowledges", "coordinator_killed_before_it_tells_the_mesh",
-        "pauses", "permits_late",
+        "pauses", 
         "spells_limiting", "spells_failing", "spells_silent", "spells_unreachable",
         "answers_limited", "answers_banned", "bans", "single_failures",
         "note_lease_expired", "note_worker_lost", "note_host_banned", "note_registry_unreachable",
@@ -77,7 +77,7 @@ def test_another_intensity_makes_another_world(reports: list[Report]) -> None:
 def test_a_kind_world_costs_little_more_than_it_must() -> None:
     report = play(Trial(5, 300, Faults()), 1)
     assert report.well
-    assert not report.over_budget
+    assert report.most_of_budget <= 1.0
     # What moved to another registry is asked twice; workers that meet in one network at the same moment, too.
     assert 1.0 <= report.times_ideal_lookups < 1.2
     assert 0.9 <= report.times_ideal_s < 2.0

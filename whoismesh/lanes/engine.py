@@ -18,6 +18,7 @@ from whoismesh.blocks import Block
 from whoismesh.gossip import Gossip
 from whoismesh.gossip import events as gossip
 from whoismesh.gossip.peers import Peers
+from whoismesh.lanes.coordinator_clock import CoordinatorClock
 from whoismesh.lanes.events import (
     Ask,
     Broken,
@@ -109,6 +110,9 @@ class Lanes:
         self._host = host
         self._lookup_number = 0
         self._membership = Membership()
+        self._clock = CoordinatorClock()
+        for lane in lanes.values():
+            lane.clock = self._clock
         self._metrics_at = 0.0
         self._recover_until = 0.0
         self._drain_until: float | None = None
@@ -175,10 +179,8 @@ class Lanes:
                 return [instruction for grant in grants for instruction in self._leased(grant, now)]
             case Renewed():
                 return self._renewed(message, now)
-            case Permits(registry=registry, delays_s=delays_s):
-                self.lanes[registry].permit(delays_s, now)
-                if now < self._membership.unsure_until:
-                    self.lanes[registry].forget_permits()  # dealt before or in the pause: their time has gone by
+            case Permits():
+                self._permitted(message, now)
             case Acknowledge(origin=origin, runs=runs):
                 self.findings.acknowledged(origin, runs)
                 return [Forget(origin, runs)]
@@ -189,6 +191,16 @@ class Lanes:
             case _:
                 self.counters["messages_unexpected"] += 1
         return []
+
+    def _permitted(self, message: Permits, now: float) -> None:
+        lane = self.lanes[message.registry]
+        self._clock.heard(message.clock_s, now)
+        if message.delays_s:
+            lane.permit(message.clock_s + delay_s for delay_s in message.delays_s)
+        else:
+            lane.revoke_permits()
+            # Not for ourselves, who get no permits: a coordinator that starts anew is told of it.
+            lane.limited_until = max(lane.limited_until, now + message.wait_s)
 
     def _leased(self, grant: LeaseGrant, now: float) -> list[Instruction]:
         lane = self.lanes[grant.registry]
@@ -219,6 +231,8 @@ class Lanes:
         self._membership.taken_in(now, message.renew_s)
         self.gossip.join(message.crawl, message.origin, now)
         self._recover_until = now + RESEND_S
+        self._clock.reset()
+        self._clock.heard(message.clock_s, now)
         for registry, lane in self.lanes.items():
             lane.wished = False
             lane.forget_permits()
@@ -239,6 +253,7 @@ class Lanes:
             for lane in self.lanes.values():
                 lane.drop_lease(number)
         self._membership.renewed()
+        self._clock.heard(message.clock_s, now)
         self.done = message.done
         return []
 
@@ -345,7 +360,7 @@ class Lanes:
 
     def _limited(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
         wait_s = None if answer.retry_after_s is None else min(answer.retry_after_s, MAX_WAIT_S)
-        lane.permit((), now)
+        lane.revoke_permits()
         lane.limited_until = max(lane.limited_until, now + (LIMITED_PAUSE_S if wait_s is None else wait_s))
         lane.paused_until = max(lane.paused_until, lane.limited_until)
         lookup.not_before = lane.paused_until

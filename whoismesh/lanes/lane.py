@@ -13,11 +13,12 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from whoismesh.addresses import Range
 from whoismesh.grain import BLOCK_SIZE
+from whoismesh.lanes.coordinator_clock import CoordinatorClock
 from whoismesh.ledger.budgets import DEALT_SHARE, MOST_REQUESTED
 from whoismesh.messages import LeaseGrant
 from whoismesh.rangesets import RangeSet
@@ -89,6 +90,8 @@ class Lane:
         self.limited_until = 0.0
         self.pauses = 0
         self.failing: set[tuple[int, int]] = set()
+        #: What permits are timed by; the engine has one for all lanes.
+        self.clock = CoordinatorClock()
         self._permits: deque[float] = deque()
         self._heap: list[tuple[int, int, int, int]] = []
         self._host_gap_s = 1 / (host_rate * DEALT_SHARE)
@@ -182,11 +185,11 @@ class Lane:
         return lookup
 
     def _may_ask(self, now: float) -> bool:
-        while self._permits and self._permits[0] < now - LAPSE_S:
+        while self._permits and self.clock.here(self._permits[0]) < now - LAPSE_S:
             self._permits.popleft()
         if now < self._host_free_at - LAPSE_S:
             return False
-        return self.unlimited or bool(self._permits and self._permits[0] <= now)
+        return self.unlimited or bool(self._permits and self.clock.here(self._permits[0]) <= now)
 
     def _waiting(self, now: float) -> Lookup | None:
         self.again = [each for each in self.again if self.open.holds(each.family, each.address)]
@@ -228,14 +231,17 @@ class Lane:
 
     # -- permits and leases -------------------------------------------------------------------------------------
 
-    def permit(self, delays_s: tuple[float, ...], now: float) -> None:
-        """Take permits in; an empty list takes back those not used, and ends an unlimited registry's freedom."""
+    def permit(self, times_s: Iterable[float]) -> None:
+        """Take permits in, for these times of the coordinator's clock. They end an unlimited registry's freedom."""
         self.unlimited = False
-        if not delays_s:
-            self.forget_permits()
-        for delay_s in delays_s:
-            self._permits.append(now + delay_s)
-        self.wanted = max(0, self.wanted - len(delays_s))
+        before = len(self._permits)
+        self._permits.extend(times_s)
+        self.wanted = max(0, self.wanted - len(self._permits) + before)
+
+    def revoke_permits(self) -> None:
+        """Drop the permits, and an unlimited registry's freedom: somebody was told to slow down."""
+        self.unlimited = False
+        self.forget_permits()
 
     def forget_permits(self) -> None:
         """Drop the permits and the wish for more: whoever gave them counts anew."""
@@ -345,7 +351,8 @@ class Lane:
             return None
         at = max(now, self._host_free_at - LAPSE_S)
         if not self.unlimited:
-            at = max(at, next((permit for permit in self._permits if permit >= at - LAPSE_S), math.inf))
+            times = map(self.clock.here, self._permits)
+            at = max(at, next((time for time in times if time >= at - LAPSE_S), math.inf))
         if at <= now:
             # Nothing more can be asked at this very moment; what waits is a retry.
             at = min((each.not_before for each in self.again if each.not_before > now), default=math.inf)

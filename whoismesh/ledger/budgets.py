@@ -86,6 +86,10 @@ class Budget:
         elif math.isfinite(self.host_rate):
             self._next_slot = max(self._next_slot, now + HORIZON_S + 1 / (self.host_rate * DEALT_SHARE))
 
+    def waits_s(self, now: float) -> float:
+        """Return how long nothing is dealt, because the registry wants to be left alone."""
+        return max(0.0, self._next_slot - now)
+
     def outstanding(self, now: float) -> bool:
         """Tell whether slots are dealt whose time has not come."""
         return self._last_dealt > now

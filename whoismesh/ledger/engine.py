@@ -256,7 +256,7 @@ class Ledger:
                 # Given back over a connection that broke, or lent over one.
                 self.desk.end_lease(lease, (), now)
         unlimited = tuple(registry for registry, budget in self.budgets.items() if budget.unlimited)
-        welcome = Welcome(self.crawl, origin, *self._ports, RENEW_S, unlimited)
+        welcome = Welcome(self.crawl, origin, *self._ports, RENEW_S, unlimited, now)
         # All others hear of it before it can tell them anything.
         out: list[Instruction] = [Publish(self._roster.joined(self.workers[origin]))]
         out += [Send(sender, welcome), Send(sender, self._roster.whole())]
@@ -284,7 +284,7 @@ class Ledger:
                 gone.append(number)
             else:
                 lease.deadline, lease.gaps = now + LEASE_TTL_S, gaps
-        return Renewed(self.crawl, tuple(gone), self.coverage.complete)
+        return Renewed(self.crawl, tuple(gone), self.coverage.complete, now)
 
     # -- settling -----------------------------------------------------------------------------------------------
 
@@ -359,7 +359,7 @@ class Ledger:
     def _deal(self, registry: str, now: float) -> list[Instruction]:
         dealt = self.budgets[registry].deal(now)
         return [
-            Send(self.workers[origin].sender, Permits(self.crawl, registry, tuple(delays)))
+            Send(self.workers[origin].sender, Permits(self.crawl, registry, now, tuple(delays), 0.0))
             for origin, delays in dealt.items()
             if origin in self.workers
         ]
@@ -377,7 +377,7 @@ class Ledger:
                 if news:
                     out.append(Note("registry_limited", fields | {"rate": budget.rate}, "warning"))
                 if news or revoked:
-                    revoke = Permits(self.crawl, registry, ())
+                    revoke = Permits(self.crawl, registry, now, (), budget.waits_s(now))
                     out += [Send(each.sender, revoke) for each in self.workers.values()]
                 return out
             case "answered":
@@ -430,7 +430,7 @@ class Ledger:
             if self.finished is not None and self.finished.complete:
                 return []
             self.finished = Finish(True)
-            done = Renewed(self.crawl, (), True)
+            done = Renewed(self.crawl, (), True, now)
             return [self.finished, *(Send(worker.sender, done) for worker in self.workers.values())]
         if self.finished is not None or not any(health.is_away(now) for health in self.health.values()):
             return []

@@ -233,7 +233,7 @@ class Coordinator:
                 if isinstance(message, Welcome)
                 else {message.registry: self.told.get(message.registry, 0.0)}
             )
-        self._world.network.send(node.down, node.arrived, read, self._clock.now, told)
+        self._world.network.send(node.down, node.arrived, read, told)
 
     # -- commits ------------------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ from whoismesh.lanes.events import (
     Tick,
 )
 from whoismesh.lanes.lane import Lane
-from whoismesh.messages import Discovered, Members, Message, Metrics, Permits, Result, Results, Welcome, decode, encode
+from whoismesh.messages import Discovered, Members, Message, Metrics, Result, Results, Welcome, decode, encode
 from whoismesh.registries import REGISTRIES
 from whoismesh.simulation.network import COORDINATOR, Connection
 from whoismesh.simulation.plan import FLUSH_S, RESULTS_A_MESSAGE
@@ -191,16 +191,14 @@ class Node:
             self._tick_at = 0.0
             self.event(Tick())
 
-    def arrived(self, message: Message, sent_at: float, told: dict[str, float] | None = None) -> None:
+    def arrived(self, message: Message, told: dict[str, float] | None = None) -> None:
         """Take in what came from the coordinator; `told` are the waits it knew of when it sent a revocation."""
-        if not self.alive or self._stands_still(self.arrived, message, sent_at, told):
+        if not self.alive or self._stands_still(self.arrived, message, told):
             return
         checks = self._world.checks
         if isinstance(message, Welcome):
             checks.welcomed(self)
         self.event(Received(message))
-        if isinstance(message, Permits) and self.lanes._membership.unsure_until <= self.time:
-            checks.permits_came(self, message, self._clock.now - sent_at)
         if told is not None and self.alive:
             checks.revoked(self, told)
 

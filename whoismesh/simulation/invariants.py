@@ -9,8 +9,7 @@ At every step, at the moment it could break:
     counted-once              the ledger counts no more results than are committed
     settled-once              the sizes of the settled kinds add up
     settled-by-the-disk       the settled space changes by stored results only
-    budget-kept               no registry sees more lookups in any second than its rate, fleet and host. Permits that
-                              the network or a pause held up count from their receipt, so they are allowed for
+    budget-kept               no registry sees more lookups in any second than its rate, fleet and host
     told-wait                 nobody asks who knows of a wait: by the answer, or by the coordinator's revocation. What a
                               coordinator forgot in a restart is not counted
     banned-stays-closed       no process asks a registry that banned it
@@ -41,7 +40,7 @@ from whoismesh.lanes.engine import MOST_UNACKNOWLEDGED
 from whoismesh.ledger import Ledger
 from whoismesh.ledger import events as ledger_events
 from whoismesh.ledger.account import Account
-from whoismesh.messages import ABANDONED, Acknowledge, Permits, Result
+from whoismesh.messages import ABANDONED, Acknowledge, Result
 from whoismesh.rangesets import RangeSet
 from whoismesh.simulation.audits import SETTLED_ONCE, audit_lanes, audit_ledger, unsettled_space
 from whoismesh.simulation.broken import InvariantError
@@ -50,9 +49,6 @@ from whoismesh.simulation.hosts import Node
 if TYPE_CHECKING:
     from whoismesh.simulation.world import World
 
-#: Permits that took longer than this from the coordinator's decision are late, seconds: with what a worker may be late
-#: itself (lane.LAPSE_S) and the way to the registry it makes the 63 ms that a budget bears (budgets.DEALT_SHARE).
-LATE_S = 0.015
 #: How long the lease of a dead process may last: its time to live, and what a cut may have held up of its messages.
 DEAD_LEASE_S = 60.0
 #: How long a replica may be behind the accepted log after everything has healed, seconds.
@@ -179,13 +175,6 @@ class Checks:
             self._told[key] = max(self._told.get(key, 0.0), until)
         elif reply.http_status == 403:
             self._banned.add(key)
-
-    def permits_came(self, node: Node, message: Permits, took_s: float) -> None:
-        """Note permits that were late."""
-        if took_s > LATE_S and message.delays_s:
-            watch = self._world.registries.watches[message.registry]
-            watch.late.append((self._world.clock.now, len(message.delays_s)))
-            self._world.counts["permits_late"] += len(message.delays_s)
 
     def welcomed(self, node: Node) -> None:
         """Note that a worker knows only what its coordinator knows."""

@@ -34,8 +34,6 @@ TIMEOUT_S = 4.0
 PATIENCE = 12
 #: Share of single lookups that fail for no reason while there are faults, and of those how many get no answer at all.
 FAILS, SILENT = 0.01, 0.3
-#: What came of permits that were late on their way is no fault of the pacing for so long, seconds.
-LATE_COUNTS_S = 3.0
 
 BANNED = "Access from your host has been permanently denied after repeated excessive querying."
 
@@ -54,7 +52,7 @@ class Asked:
 
 @dataclass(slots=True)
 class Watch:
-    """One registry: the lookups of the last second, its trouble (until when), whom it banned, and late permits."""
+    """One registry: the lookups of the last second, its trouble (until when), and whom it banned."""
 
     recent: deque[float] = field(default_factory=deque)
     by_host: dict[int, deque[float]] = field(default_factory=dict)
@@ -62,13 +60,6 @@ class Watch:
     until: float = 0.0
     banned: set[int] = field(default_factory=set)
     patience: Counter[int] = field(default_factory=Counter)
-    late: deque[tuple[float, int]] = field(default_factory=deque)
-
-    def late_permits(self, now: float) -> int:
-        """Count permits that were late on their way and may be used in this second."""
-        while self.late and self.late[0][0] < now - LATE_COUNTS_S:
-            self.late.popleft()
-        return sum(count for _, count in self.late)
 
 
 class Registries:
@@ -79,7 +70,6 @@ class Registries:
         self.ill: Callable[[Asked], Reply | None] = lambda asked: None
         self.watches = {registry: Watch() for registry in REGISTRIES}
         self.failed: Counter[tuple[int, int]] = Counter()
-        self.over_budget = 0
         self.most_of_budget = 0.0
         self._clock = clock
         self._random = random
@@ -143,14 +133,11 @@ class Registries:
             if len(recent) > rate * self.most_of_budget:
                 self.most_of_budget = len(recent) / rate
             if len(recent) > rate:
-                self.over_budget += 1
-                if len(recent) > rate + watch.late_permits(now):
-                    raise InvariantError(
-                        "budget-kept",
-                        f"at most {rate:g} lookups in any second at {asked.registry} by {whose}"
-                        f" (and {watch.late_permits(now)} for permits that the network held up)",
-                        len(recent),
-                    )
+                raise InvariantError(
+                    "budget-kept",
+                    f"at most {rate:g} lookups in any second at {asked.registry} by {whose}",
+                    len(recent),
+                )
 
     # -- answers ------------------------------------------------------------------------------------------------
 

@@ -50,8 +50,7 @@ class Trial:
 class Report:
     """What came of one seed. `invariant` is "" where all held; times are in virtual seconds, `cpu_s` in real ones.
 
-    `over_budget` counts lookups that a registry saw beyond its rate because permits had been held up on their way, and
-    `most_of_budget` is the most that any second had, as a share of the rate.
+    `most_of_budget` is the most lookups that any second had, as a share of the rate.
     """
 
     seed: int
@@ -66,7 +65,6 @@ class Report:
     networks: int
     steps: int
     audits: int
-    over_budget: int
     most_of_budget: float
     trace: str
     cpu_s: float
@@ -189,7 +187,6 @@ def _report(plan: Plan, world: World | None, broken: InvariantError | None, idea
         steps=world.clock.steps if world else 0,
         audits=world.checks.audits if world else 0,
         most_of_budget=world.registries.most_of_budget if world else 0.0,
-        over_budget=world.registries.over_budget if world else 0,
         trace=world.clock.trace if world else "",
         cpu_s=cpu_s,
         counts=dict(sorted(world.counts.items())) if world else {},
