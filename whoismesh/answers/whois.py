@@ -32,14 +32,49 @@ def understand_whois(reply: Reply, bases: Mapping[str, str]) -> Answer:
     found = read_arin(reply, text, bases) if reply.registry == "arin" else read_rpsl(reply, text)
     answer = judge(reply, found) if found is not None else None
     if signal is not None and signal.status is Status.TRUNCATED:
-        part = answer.network if answer is not None else None
-        return Answer(Status.TRUNCATED, network=part, transient=True, reason=signal.reason)
+        return _part(answer, signal.reason)
     if answer is not None:
+        if answer.status is not Status.MALFORMED and _is_cut(reply.registry, text):
+            return _part(answer, "the answer ends in the middle of a line")
         return answer
     if signal is not None:
         return _said(signal)
     return Answer(Status.MALFORMED, transient=True, reason="expected a network or a known message, came neither")
 
 
+def _part(answer: Answer | None, reason: str) -> Answer:
+    return Answer(
+        Status.TRUNCATED, network=answer.network if answer is not None else None, transient=True, reason=reason
+    )
+
+
 def _said(signal: signals.Signal) -> Answer:
-    return Answer(signal.status, retry_after_s=signal.retry_after_s, transient=signal.transient, reason=signal.reason)
+    return Answer(
+        signal.status,
+        retry_after_s=signal.retry_after_s,
+        host_only=signal.host_only,
+        transient=signal.transient,
+        reason=signal.reason,
+    )
+
+
+#: The attributes that an object may end with: RFC 2622 has `source:` as the last one, AFRINIC puts `parent:` behind it,
+#: APNIC's older objects end as they like.
+_LAST_ATTRIBUTES = frozenset(("source", "parent", "changed", "last-modified"))
+
+
+def _is_cut(registry: str, text: str) -> bool:
+    """Tell whether an answer ends in the middle of a line: at port 43 the end of the connection is all there is.
+
+    A whole answer ends with a line end, behind comments, or behind an object, whose last attribute is known. What
+    is missing may be the narrower network, or the line that says whose it is.
+    """
+    if text.endswith("\n"):
+        return False
+    last = text.rpartition("\n")[2]
+    if last.startswith(("%", "#", "\r%", "\r#")):
+        return False
+    key, colon, value = last.partition(":")
+    if registry in ("arin", "lacnic"):
+        return bool(colon)
+    return not (key.strip().lower() in _LAST_ATTRIBUTES and value.strip())
