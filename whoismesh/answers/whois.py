@@ -29,14 +29,15 @@ def understand_whois(reply: Reply, bases: Mapping[str, str]) -> Answer:
         keeper = registry_of_whois(host, bases)
         if keeper != "lacnic":
             return Answer(Status.ELSEWHERE, elsewhere=keeper, reason=f"not LACNIC's resource but that of {host}")
+    cut = _is_cut(reply.registry, text)
+    if cut:
+        text = text[: text.rfind("\n") + 1]  # half a line reads as another address
     found = read_arin(reply, text, bases) if reply.registry == "arin" else read_rpsl(reply, text)
     answer = judge(reply, found) if found is not None else None
     if signal is not None and signal.status is Status.TRUNCATED:
         return _part(answer, signal.reason)
     if answer is not None:
-        if answer.status is not Status.MALFORMED and _is_cut(reply.registry, text):
-            return _part(answer, "the answer ends in the middle of a line")
-        return answer
+        return _part(answer, "the answer ends in the middle of a line") if cut else answer
     if signal is not None:
         return _said(signal)
     return Answer(Status.MALFORMED, transient=True, reason="expected a network or a known message, came neither")
