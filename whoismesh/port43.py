@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import time
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -32,7 +33,9 @@ PERSISTENT = frozenset({"ripencc"})
 #: An idle connection older than this is not used again: the server may be about to close it, seconds.
 MAX_IDLE_S = 30.0
 #: The last comment of RIPE NCC's answers and the two empty lines behind it.
-_SERVED, _END = b"\n% This query was served by ", b"\n\n\n"
+_SERVED, _END = b"\n% This query was served by ", (b"\n\n\n", b"\r\n\r\n\r\n")
+#: Errors after which it closes the connection: those about the asker, 2xx and 3xx (QueryMessages in RIPE-NCC/whois).
+_CLOSING = re.compile(rb"^%ERROR:[23]", re.MULTILINE)
 _CHUNK_BYTES = 65_536
 
 
@@ -97,13 +100,13 @@ class Port43:
         except OSError as error:
             raise NoAnswerError(f"{settings.whois}: {error.strerror or error}", unreachable=False) from None
         finally:
-            if whole:
+            if whole and not _CLOSING.search(body):
                 self._idle.setdefault(registry, []).append(_Link(link.reader, link.writer, time.monotonic()))
             else:
                 link.writer.close()
-        if kept and not body:
-            # A server that keeps connections and closes them all the same would cost every other question.
-            self._persistent.discard(registry)
+            if kept and not body:
+                # A server that keeps connections and ends them all the same would cost every other question.
+                self._persistent.discard(registry)
         return bytes(body[: MAX_BODY_BYTES + 1])
 
     def _kept(self, registry: str) -> _Link | None:
