@@ -285,3 +285,27 @@ def test_a_field_that_makes_no_sense_costs_the_field(line: str, ask: Ask) -> Non
     found = ask("ripencc", "whois", "193.0.0.1", body).network
     assert found is not None
     assert (found.registered, found.country, found.name) == (None, None, "N")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "count"),
+    [
+        ("192.41.178.0", "192.41.197.255", 5),
+        ("130.225.0.0", "130.244.255.255", 6),
+        ("13.64.0.0", "13.107.255.255", 3),
+    ],
+)
+def test_ranges_that_are_no_cidr_are_kept_whole(start: str, end: str, count: int, ask: Ask) -> None:
+    by_rdap = ask("arin", "rdap", start, network(start, end, handle=None)).network
+    by_whois = ask("arin", "whois", start, f"NetRange: {start} - {end}\nNetName: N\nOrgName: O\n").network
+    assert by_rdap is not None
+    assert by_whois is not None
+    assert by_rdap.range == by_whois.range == Range.parse(f"{start}-{end}")
+    assert len(by_rdap.range.cidrs()) == count
+
+
+def test_a_legacy_network_hangs_under_the_whole_space(ask: Ask) -> None:
+    text = network("25.0.0.0", "25.255.255.255", type="LEGACY", parentHandle="0.0.0.0 - 255.255.255.255")
+    found = ask("ripencc", "rdap", "25.1.1.1", text).network
+    assert found is not None
+    assert (found.range, found.parent) == (Range.parse("25.0.0.0/8"), "0.0.0.0 - 255.255.255.255")
