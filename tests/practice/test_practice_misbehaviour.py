@@ -75,6 +75,8 @@ OUTCOMES = {
     Fault.PARTIAL: {Status.MALFORMED, Status.TRUNCATED, Status.NETWORK},
     Fault.MISPLACED: {Status.MALFORMED},
     Fault.LOOP: {Status.ELSEWHERE, Status.FAILED},
+    Fault.CHAIN: {Status.ELSEWHERE, Status.FAILED},
+    Fault.ASTRAY: {Status.ELSEWHERE, Status.FAILED},
     Fault.UNAVAILABLE: {Status.LIMITED},
     Fault.TRICKLE: {NO_ANSWER},
     Fault.FLOOD: {Status.MALFORMED},
@@ -116,6 +118,29 @@ def test_a_loop_leads_to_where_it_came_from() -> None:
             assert (first.status, first.elsewhere) == (Status.ELSEWHERE, "apnic")
             again = await asker.ask("apnic", "rdap", row.range, first.url)
             assert again.url == first.url
+
+    asyncio.run(run())
+
+
+def test_a_chain_never_leads_to_the_same_place() -> None:
+    async def run() -> None:
+        async with asking(weather=Weather(share=1, kinds=(Fault.CHAIN,))) as asker:
+            row, url, seen = held_by("apnic")[0], None, set()
+            for _ in range(20):
+                answer = await asker.ask("apnic", "rdap", row.range, url)
+                assert (answer.status, answer.elsewhere) == (Status.ELSEWHERE, "apnic")
+                url = answer.url
+                seen.add(url)
+            assert len(seen) == 20
+
+    asyncio.run(run())
+
+
+def test_who_is_sent_astray_is_sent_back() -> None:
+    async def run() -> None:
+        async with asking(weather=Weather(share=1, kinds=(Fault.ASTRAY,))) as asker:
+            answer = await asker.ask("arin", "rdap", held_by("arin")[0].range)
+            assert (answer.status, answer.elsewhere, answer.url) == (Status.ELSEWHERE, "ripencc", None)
 
     asyncio.run(run())
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
 from whoismesh.practice import rdap_answers, rpsl_answers, whois_answers
 from whoismesh.practice.faults import Decision, Fault
 from whoismesh.practice.wire import FLOOD_BYTES, Delivery, RdapReply
+from whoismesh.registries import REGISTRIES
 
 HTML = (
     "<!DOCTYPE html>\n<html><head><title>Service Temporarily Unavailable</title></head>\n"
@@ -17,11 +19,14 @@ HTML = (
 _JSON = "Content-Type: application/rdap+json\r\n"
 
 
-def bad_rdap(decision: Decision, registry: str, url: str, retry_after: str | None) -> RdapReply | None:
-    """Return what comes instead of an answer to `url`; None where the answer itself is sent, more or less of it.
+def bad_rdap(
+    decision: Decision, registry: str, text: str, urls: Mapping[str, str], retry_after: str | None
+) -> RdapReply | None:
+    """Return what comes instead of an answer to `ip/{text}`; None where that is sent, more or less of it.
 
-    `retry_after` is the value of that header where a wait is asked for.
+    `urls` are the registries' base URLs, `retry_after` is the value of that header where a wait is asked for.
     """
+    url = f"{urls[registry]}ip/{text}"
     match decision.fault:
         case Fault.ERROR:
             return rdap_answers.as_reply(rdap_answers.server_error(registry), decision)
@@ -33,6 +38,11 @@ def bad_rdap(decision: Decision, registry: str, url: str, retry_after: str | Non
             return RdapReply(200, "Content-Type: text/html\r\n", HTML.encode(), decision)
         case Fault.LOOP:
             return RdapReply(302, f"Location: {url}\r\n", b"", decision)
+        case Fault.CHAIN:
+            return RdapReply(302, f"Location: {url}?{decision.noise[:4].hex()}\r\n", b"", decision)
+        case Fault.ASTRAY:
+            other = REGISTRIES[(REGISTRIES.index(registry) + 1) % len(REGISTRIES)]
+            return RdapReply(301, f"Location: {urls[other]}ip/{text}\r\n", b"", decision)
         case Fault.UNAVAILABLE:
             wait = f"Retry-After: {retry_after}\r\n" if retry_after is not None else ""
             return RdapReply(503, f"Content-Type: text/html\r\n{wait}", HTML.encode(), decision)
@@ -57,7 +67,7 @@ def bad_whois(decision: Decision, registry: str) -> bytes | None:
             return b""
         case Fault.HTML:
             return HTML.encode()
-        case Fault.LOOP:
+        case Fault.LOOP | Fault.CHAIN | Fault.ASTRAY:
             return whois_answers.closed(registry).encode("ascii")
         case Fault.UNAVAILABLE:
             return whois_answers.too_many_connections(registry).encode("ascii")

@@ -30,6 +30,8 @@ class Fault(StrEnum):
     PARTIAL = "partial"  #: a part that says so (APNIC, AFRINIC, LACNIC), or ends in the middle
     MISPLACED = "misplaced"  #: the network of another address
     LOOP = "loop"  #: a redirect to itself; port 43 has none and closes the connection instead (%ERROR:305)
+    CHAIN = "chain"  #: a redirect to another place at the same registry, and from there to the next
+    ASTRAY = "astray"  #: a redirect to a registry that does not know either
     UNAVAILABLE = "unavailable"  #: HTTP 503 with a wait, or port 43's words for "too many at once"
     TRICKLE = "trickle"  #: the answer, a byte at a time
     FLOOD = "flood"  #: an answer of 100 MB

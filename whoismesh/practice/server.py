@@ -243,8 +243,7 @@ class PracticeRegistries:
                 if quirk is not None and isinstance(answer.body, dict) and kind is Kind.NETWORK:
                     answer = replace(answer, body=odd_network(quirk, registry, answer.body, verdict))
         self._note(now, registry, "rdap", text, kind, decision)
-        url = f"{self._urls[registry]}{path.removeprefix(base)}"
-        instead = bad_rdap(decision, registry, url, self._retry_after.header(1.0, time.time()))
+        instead = bad_rdap(decision, registry, text, self._urls, self._retry_after.header(1.0, time.time()))
         if instead is not None:
             return instead
         reply = rdap_answers.as_reply(answer, decision, "latin-1" if quirk is Quirk.OTHER_CHARSET else "utf-8")
