@@ -23,12 +23,13 @@ def blocks(draw: st.DrawFn) -> Block:
     return Block(draw(st.sampled_from(REGISTRIES)), found)
 
 
-@given(st.lists(blocks()))
-def test_what_is_packed_reads_back(found: list[Block]) -> None:
+@given(st.lists(st.none() | blocks()))
+def test_what_is_packed_reads_back(found: list[Block | None]) -> None:
     packed = Blocks.of(found)
     assert list(packed) == found
     assert len(packed) == len(found)
-    assert Blocks.read(packed.packed) == packed
+    if found:
+        assert Blocks.read(packed.packed, len(found)) == packed
     assert len(packed.packed) <= MAX_ENTRY_BYTES * len(found)
 
 
@@ -64,7 +65,7 @@ def test_an_entry_is_as_small_as_this(where: str, size: int) -> None:
 @pytest.mark.parametrize(
     ("packed", "says"),
     [
-        (bytes((180,)), "no block starts with 180"),
+        (bytes((181,)), "no block starts with 181"),
         (bytes((255,)), "no block starts"),
         (bytes((24, 193, 0)), "cut short"),
         (bytes((20, 193, 0, 1)), "bits set beyond"),
@@ -78,16 +79,46 @@ def test_an_entry_is_as_small_as_this(where: str, size: int) -> None:
 )
 def test_what_is_not_canonical_is_refused(packed: bytes, says: str) -> None:
     with pytest.raises(MessageError, match=says):
-        Blocks.read(packed)
+        list(unpack_blocks(packed))
 
 
-@given(st.lists(blocks(), max_size=40), st.integers(1, 9), st.integers(0, 50))
-def test_a_log_gives_back_what_was_put_in_from_any_number_on(found: list[Block], piece: int, after: int) -> None:
+@given(st.lists(st.none() | blocks(), max_size=40), st.integers(1, 9), st.integers(0, 50), st.integers(0, 40))
+def test_a_log_gives_back_what_was_put_in_from_any_number_on(
+    found: list[Block | None], piece: int, after: int, dropped: int
+) -> None:
     log = BlockLog(piece)
     assert [log.append(each) for each in found] == list(range(1, len(found) + 1))
+    dropped = min(dropped, len(found))
+    log.drop(dropped)
     assert len(log) == len(found)
-    read: list[Block] = []
+    after = max(after, dropped)
+    read: list[Block | None] = []
     while some := log.after(after + len(read)):
         assert len(some) <= piece
         read += some
     assert read == found[after:]
+
+
+def test_a_log_begins_after_what_was_dropped() -> None:
+    found = [Block("arin", Range.of_prefix(4, each << 24, 8)) for each in range(10)]
+    log = BlockLog(piece_entries=4, dropped=100)
+    for block in found:
+        log.append(block)
+    assert len(log) == 110
+    assert list(log.after(0)) == found[:4]
+    log.drop(107)
+    assert list(log.after(0)) == found[4:8], "a piece at a time"
+    log.drop(10**9)
+    assert list(log.after(0)) == found[8:], "what is still growing stays"
+    assert len(log) == 110
+
+
+def test_blocks_that_are_not_as_many_as_they_claim_are_found_out_when_they_are_read() -> None:
+    two = Blocks.of([Block("arin", Range.parse("8.0.0.0/9"))] * 2).packed
+    assert len(list(Blocks.read(two, 2))) == 2
+    for claimed in (1, 3, 4):
+        with pytest.raises(MessageError, match=f"expected {claimed} blocks, got 2"):
+            list(Blocks.read(two, claimed))
+    for claimed in (0, len(two) + 1):
+        with pytest.raises(MessageError, match="cannot make"):
+            Blocks.read(two, claimed)

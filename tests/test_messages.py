@@ -15,8 +15,10 @@ from whoismesh.blocks import PIECE_ENTRIES, Block, Blocks
 from whoismesh.checks import CRAWL_ID_BYTES, MAX_COUNT, MAX_PAYLOAD_BYTES, MAX_TEXT
 from whoismesh.errors import MessageError
 from whoismesh.messages import (
+    DIGEST_HASH_BYTES,
     MAX_FRAME_BYTES,
     MAX_SENT_BYTES,
+    OWN_STATUSES,
     TYPES,
     VERSION,
     Acknowledge,
@@ -29,6 +31,7 @@ from whoismesh.messages import (
     Renew,
     Result,
     Results,
+    Run,
     Signal,
     Welcome,
     decode,
@@ -84,7 +87,10 @@ def strategy(kind: Any) -> st.SearchStrategy[Any]:
     if kind is Result:
         return results()
     if kind is Blocks:
-        return st.lists(st.builds(Block, registries, ranges()), max_size=3).map(Blocks.of)
+        return st.lists(st.none() | st.builds(Block, registries, ranges()), min_size=1, max_size=3).map(Blocks.of)
+    if kind is Run:
+        first, sealed = st.integers(1, MAX_COUNT), st.none() | counts
+        return st.builds(Run, origin=counts, first=first, sealed=sealed, blocks=strategy(Blocks))
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return st.builds(
@@ -106,6 +112,8 @@ def of_field(name: str, kind: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from((b"", CRAWL))
     if name == "registry":
         return registries
+    if name == "hash":
+        return st.binary(min_size=DIGEST_HASH_BYTES, max_size=DIGEST_HASH_BYTES)
     if name == "unlimited":
         return st.lists(registries, max_size=3).map(tuple)
     if name == "wants":
@@ -194,7 +202,7 @@ def tampered(message: Message, field: int, value: Any) -> bytes:
     return encode(message)[:2] + pack(body)
 
 
-RENEW = Renew(CRAWL, 3, {1: 2, 2: 1}, 5)
+RENEW = Renew(CRAWL, 3, {1: 2, 2: 1})
 SIGNAL = Signal(CRAWL, 3, "arin", "limited", 1.5, "slow down")
 ADDRESS = Range(4, 1, 1)
 RESULT = Result(1, 1, "arin", "network", ADDRESS, Range(4, 0, 255), None, "", b"")
@@ -253,10 +261,31 @@ def test_what_is_no_crawl_is_refused(value: Any) -> None:
         decode(tampered(RENEW, 0, value))
 
 
-@pytest.mark.parametrize("packed", [b"\xff", b"\x18", [], "text", None, 1])
-def test_blocks_that_are_none_are_refused(packed: Any) -> None:
-    with pytest.raises(MessageError, match=r"Discovered\.blocks"):
-        decode(tampered(Discovered(CRAWL, 1, 1, Blocks.of(())), 3, packed))
+@pytest.mark.parametrize(
+    "run",
+    [
+        [3, 1, None, 1, "text"],
+        [3, 1, None, 1, None],
+        [3, 1, None, 0, b""],
+        [3, 1, None, 2, b"\xb4"],
+        [3, 1, None, 1, bytes(34)],
+        [3, 0, None, 1, b"\xb4"],
+        [3, 1, -1, 1, b"\xb4"],
+        [-1, 1, None, 1, b"\xb4"],
+        [3, 1, None, b"\xb4"],
+        b"\xb4",
+        None,
+    ],
+)
+def test_runs_that_are_none_are_refused(run: Any) -> None:
+    with pytest.raises(MessageError, match=r"Discovered\.runs"):
+        decode(tampered(Discovered(CRAWL, ()), 1, [run]))
+
+
+@pytest.mark.parametrize("status", OWN_STATUSES)
+def test_no_worker_speaks_for_the_coordinator(status: str) -> None:
+    with pytest.raises(MessageError, match="only the coordinator"):
+        decode(encode(Results(CRAWL, (dataclasses.replace(RESULT, status=status),))))
 
 
 def test_a_result_is_about_one_address_of_the_range_s_family() -> None:
@@ -283,7 +312,7 @@ def test_a_result_is_about_one_address_of_the_range_s_family() -> None:
         pytest.param(Feed(CRAWL, "status", b""), 2, "text", id="a text for bytes"),
         pytest.param(Acknowledge(CRAWL, 1, ()), 2, [[1, 2, 3]], id="three ends of a run"),
         pytest.param(Acknowledge(CRAWL, 1, ()), 2, [1], id="a run that is none"),
-        pytest.param(Welcome(CRAWL, 1, 2, 3, 4, 1.0, (), ()), 7, ["arin"] * 6, id="more registries than there are"),
+        pytest.param(Welcome(CRAWL, 1, 2, 3, 4, 1.0, ()), 6, ["arin"] * 6, id="more registries than there are"),
     ],
 )
 def test_what_is_too_much_or_of_the_wrong_shape_is_refused(message: Message, field: int, value: Any) -> None:
@@ -299,8 +328,8 @@ def test_what_is_too_much_or_of_the_wrong_shape_is_refused(message: Message, fie
         (topic(Renew), "too short"),
         (b"\x02" + encode(RENEW)[1:], "version 2"),
         (bytes((VERSION, 99)) + encode(RENEW)[2:], "no message type 99"),
-        (topic(Renew) + b"\x90", "Renew has 4 fields"),
-        (topic(Renew) + b"\x80", "Renew has 4 fields"),
+        (topic(Renew) + b"\x90", "Renew has 3 fields"),
+        (topic(Renew) + b"\x80", "Renew has 3 fields"),
         (topic(Renew) + b"\xc1", "not msgpack"),
         (encode(RENEW) + b"\x00", "not msgpack"),
         (topic(Renew) + b"\x91" * 100_000, "not msgpack"),
@@ -315,20 +344,20 @@ def test_a_frame_that_is_none_says_why(frame: bytes, expected: str) -> None:
 def test_fields_more_or_less_are_refused() -> None:
     body = unpack(encode(RENEW)[2:])
     for wrong in ([*body, 0], body[:-1]):
-        with pytest.raises(MessageError, match="4 fields"):
+        with pytest.raises(MessageError, match="3 fields"):
             decode(topic(Renew) + pack(wrong))
 
 
 def test_what_cannot_travel_is_not_encoded() -> None:
     with pytest.raises(TypeError, match="cannot send set"):
-        encode(Renew(CRAWL, {1}, {}, 0))  # type: ignore[arg-type]
+        encode(Renew(CRAWL, {1}, {}))  # type: ignore[arg-type]
 
 
 def test_a_full_piece_is_well_under_the_longest_frame() -> None:
     blocks = (Block("afrinic", Range(6, MAX_ADDRESS[6] - 2, MAX_ADDRESS[6])),) * PIECE_ENTRIES
-    frame = encode(Discovered(CRAWL, 0, MAX_COUNT - PIECE_ENTRIES, Blocks.of(blocks)))
+    frame = encode(Discovered(CRAWL, (Run(0, MAX_COUNT - PIECE_ENTRIES, None, Blocks.of(blocks)),)))
     assert len(frame) < MAX_SENT_BYTES
-    assert tuple(decode(frame).blocks) == blocks  # type: ignore[attr-defined]
+    assert tuple(decode(frame).runs[0].blocks) == blocks  # type: ignore[attr-defined]
 
 
 def test_the_longest_payload_is_taken() -> None:

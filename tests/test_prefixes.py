@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from whoismesh.addresses import MAX_ADDRESS, Range
+from whoismesh.addresses import MAX_ADDRESS, Range, format_address
 from whoismesh.errors import AddressError
 from whoismesh.prefixes import PrefixTable
 
@@ -29,32 +29,53 @@ def most_specific(known: list[Range], family: int, address: int) -> Range | None
     return min(holding, key=lambda block: (block.size, -block.first)) if holding else None
 
 
-def check(known: list[Range]) -> None:
+def check(known: list[Range], asked: list[Range]) -> None:
     table: PrefixTable[int] = PrefixTable()
-    for number, block in enumerate(known):
-        table.add(block, number)
     distinct = list(dict.fromkeys(known))
+    for number, block in enumerate(known):
+        assert table.add(block, number) == distinct.index(block)
     assert len(table) == len(distinct)
     assert [block for block, _ in table] == distinct
     values = dict(table)
     assert values == {block: number for number, block in enumerate(known)}
+    for number, block in enumerate(distinct):
+        assert table.entry(number) == (block, values[block])
+        assert table.number_of(block) == number
+        assert type(table.entry(number)[0]) is Range
+    for block in asked:
+        assert table.number_of(block) == (distinct.index(block) if block in values else None)
+        assert (block in table) == (block in values)
     for family, most in MAX_ADDRESS.items():
         for address in (*range(WINDOW), *range(most + 1 - WINDOW, most + 1)):
             expected = most_specific(distinct, family, address)
             assert table.find(family, address) == expected
+            assert table.holder(family, address) == (expected and (expected, values[expected]))
+            assert table.get(format_address(family, address)) == (expected and values[expected])
             assert table.coverage.holds(family, address) == (expected is not None)
+            assert table.next_gap(family, address) == next_free(distinct, family, address)
 
 
-@given(st.lists(blocks(), max_size=10))
-@example([Range(4, 0, 2), Range(4, 0, 4)])
-@example([Range(4, 0, 4), Range(4, 0, 2)])
-@example([Range(4, 0, 16), Range(4, 16, 31)])
-@example([Range(4, 16, 31), Range(4, 0, 16)])
-@example([Range(6, 1, 6), Range(6, 4, 9)])
-@example([Range(6, 4, 9), Range(6, 1, 6)])
-@example([Range(4, 0, 31), Range(4, 3, 20), Range(4, 8, 11), Range(4, 19, 23), Range(4, 16, 31)])
-def test_the_most_specific_block_wins_whatever_the_blocks(known: list[Range]) -> None:
-    check(known)
+def next_free(known: list[Range], family: int, address: int) -> int | None:
+    """Return the first address from there on that no block holds, plainly."""
+    while address <= MAX_ADDRESS[family]:
+        holding = most_specific(known, family, address)
+        if holding is None:
+            return address
+        address = holding.last + 1
+    return None
+
+
+@given(st.lists(blocks(), max_size=12), st.lists(blocks(), max_size=4))
+@example([Range(4, 0, 2), Range(4, 0, 4)], [Range(4, 0, 1), Range(4, 2, 2)])
+@example([Range(4, 0, 4), Range(4, 0, 2)], [Range(4, 0, 3), Range(4, 4, 4)])
+@example([Range(4, 0, 4), Range(4, 0, 3)], [Range(4, 4, 4)])
+@example([Range(4, 0, 16), Range(4, 16, 31)], [Range(4, 0, 31)])
+@example([Range(4, 16, 31), Range(4, 0, 16)], [Range(4, 0, 15)])
+@example([Range(6, 1, 6), Range(6, 4, 9)], [Range(4, 1, 6)])
+@example([Range(6, 4, 9), Range(6, 1, 6)], [])
+@example([Range(4, 0, 31), Range(4, 3, 20), Range(4, 8, 11), Range(4, 19, 23), Range(4, 16, 31)], [])
+def test_a_table_is_what_a_dict_and_a_linear_search_are(known: list[Range], asked: list[Range]) -> None:
+    check(known, asked)
 
 
 @given(st.lists(blocks(), max_size=6, unique=True), st.randoms(use_true_random=False))

@@ -15,6 +15,7 @@ ROOT = Path(whoismesh.__file__).parent
 SINGLE_ENGINES = (
     *(
         "addresses",
+        "columns",
         "rangesets",
         "iana",
         "networks",
@@ -24,13 +25,12 @@ SINGLE_ENGINES = (
         "packing",
         "checks",
         "messages",
-        "replica",
         "registries",
         "history",
         "listener",
     ),
 )
-ENGINE_FOLDERS = ("ledger", "lanes", "answers")
+ENGINE_FOLDERS = ("ledger", "lanes", "answers", "gossip")
 #: The shells' business.
 SHELLS_ONLY = frozenset(
     {"zmq", "time", "socket", "asyncio", "random", "sqlite3", "aiohttp", "threading", "os", "pathlib"}

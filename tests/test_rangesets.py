@@ -1,15 +1,26 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whoismesh import rangesets
 from whoismesh.addresses import MAX_ADDRESS, Range
-from whoismesh.rangesets import RangeSet
+from whoismesh.rangesets import PIECE_RANGES, RangeSet
 
 #: The small universe: some addresses at the start of each family and as many at its end.
 EDGE = 24
 UNIVERSE = {family: [*range(EDGE), *range(most + 1 - EDGE, most + 1)] for family, most in MAX_ADDRESS.items()}
+
+
+@pytest.fixture(scope="module", autouse=True, params=[2, 3, PIECE_RANGES])
+def _pieces(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let a few ranges already lie in many pieces."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rangesets, "PIECE_RANGES", request.param)
+        yield
 
 
 @st.composite
@@ -36,7 +47,7 @@ def runs(family: int, members: list[int]) -> list[Range]:
     return found
 
 
-changes = st.lists(st.tuples(st.booleans(), spans()), max_size=12)
+changes = st.lists(st.tuples(st.booleans(), spans()), max_size=24)
 
 
 def build(steps: list[tuple[bool, Range]]) -> tuple[RangeSet, set[tuple[int, int]]]:

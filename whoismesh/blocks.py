@@ -6,6 +6,7 @@ An entry is one code byte and as many address bytes as it needs:
     165 to 169   an IPv6 CIDR: 165 + registry, a byte of prefix length, then the bytes it reaches into (0 to 16)
     170 to 174   an IPv4 range that is no CIDR: 170 + registry, then first and last address (8 bytes)
     175 to 179   an IPv6 range that is no CIDR: 175 + registry, then first and last address (32 bytes)
+    180          no block: a number of a log that was used up by a result that found no network
 
 Registries are numbered in the order of REGISTRIES. There is one way to write a block: bits beyond the prefix are zero,
 and a range that is a CIDR is written as one. Anything else is refused.
@@ -13,6 +14,7 @@ and a range that is a CIDR is written as one. Anything else is refused.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -24,7 +26,7 @@ _LENGTHS = 33
 _V6_CIDR = _LENGTHS * len(REGISTRIES)
 _V4_RANGE = _V6_CIDR + len(REGISTRIES)
 _V6_RANGE = _V4_RANGE + len(REGISTRIES)
-_END = _V6_RANGE + len(REGISTRIES)
+_VOID = _V6_RANGE + len(REGISTRIES)
 _INDEX = {registry: index for index, registry in enumerate(REGISTRIES)}
 
 #: The longest entry, bytes: an IPv6 range.
@@ -41,8 +43,10 @@ class Block:
     range: Range
 
 
-def pack_block(block: Block) -> bytes:
-    """Return the entry of a block."""
+def pack_block(block: Block | None) -> bytes:
+    """Return the entry of a block, or that of none."""
+    if block is None:
+        return bytes((_VOID,))
     registry = _INDEX[block.registry]
     family, first, last = block.range
     size = last - first + 1
@@ -57,7 +61,7 @@ def pack_block(block: Block) -> bytes:
     return bytes((_V6_CIDR + registry, length)) + (first >> 8 * (16 - reached)).to_bytes(reached)
 
 
-def unpack_blocks(packed: bytes) -> Iterator[Block]:
+def unpack_blocks(packed: bytes) -> Iterator[Block | None]:
     """Yield the blocks of entries that stand one after another. Raises MessageError for anything not canonical."""
     at, end = 0, len(packed)
     while at < end:
@@ -82,7 +86,7 @@ def unpack_blocks(packed: bytes) -> Iterator[Block]:
             if first & host:
                 raise MessageError("a block has bits set beyond its prefix")
             yield Block(REGISTRIES[registry], Range(family, first, first | host))
-        elif code < _END:
+        elif code < _VOID:
             family = 4 if code < _V6_RANGE else 6
             width = BITS[family] // 8
             if at + 2 * width > end:
@@ -93,35 +97,46 @@ def unpack_blocks(packed: bytes) -> Iterator[Block]:
             if found.first > found.last or found.is_cidr():
                 raise MessageError("a range has its ends mixed up, or is a CIDR and not written as one")
             yield Block(REGISTRIES[code - (_V4_RANGE if family == 4 else _V6_RANGE)], found)
+        elif code == _VOID:
+            yield None
         else:
             raise MessageError(f"no block starts with {code}")
 
 
 class Blocks:
-    """Some blocks in order, packed. Compares equal to any other that holds the same."""
+    """Some entries in order, packed. Compares equal to any other that holds the same.
 
-    __slots__ = ("_length", "_unpacked", "packed")
+    They may have come from a peer: whoever iterates over them gets MessageError where they are not what they claim.
+    """
 
-    def __init__(self, packed: bytes, length: int, unpacked: tuple[Block, ...] | None = None) -> None:
-        """Take entries that are known to be right; `read` is for others."""
+    __slots__ = ("_length", "packed")
+
+    def __init__(self, packed: bytes, length: int) -> None:
+        """Take entries as they are; `read` is for those that came from somewhere."""
         self.packed = packed
         self._length = length
-        self._unpacked = unpacked
 
     @classmethod
-    def of(cls, blocks: Iterable[Block]) -> Blocks:
+    def of(cls, blocks: Iterable[Block | None]) -> Blocks:
         """Pack blocks."""
         entries = [pack_block(block) for block in blocks]
         return cls(b"".join(entries), len(entries))
 
     @classmethod
-    def read(cls, packed: bytes) -> Blocks:
-        """Check entries that came from somewhere. Raises MessageError."""
-        unpacked = tuple(unpack_blocks(packed))
-        return cls(packed, len(unpacked), unpacked)
+    def read(cls, packed: bytes, length: int) -> Blocks:
+        """Take entries that came from somewhere, at a glance: most are never looked into. Raises MessageError."""
+        if not 0 < length <= len(packed) <= MAX_ENTRY_BYTES * length:
+            raise MessageError(f"{length} blocks cannot make {len(packed)} bytes")
+        return cls(packed, length)
 
-    def __iter__(self) -> Iterator[Block]:
-        return unpack_blocks(self.packed) if self._unpacked is None else iter(self._unpacked)
+    def __iter__(self) -> Iterator[Block | None]:
+        """Yield the blocks, None for an entry without. Raises MessageError at the first that is wrong."""
+        found = 0
+        for block in unpack_blocks(self.packed):
+            found += 1
+            yield block
+        if found != self._length:
+            raise MessageError(f"expected {self._length} blocks, got {found}")
 
     def __len__(self) -> int:
         return self._length
@@ -133,10 +148,10 @@ class Blocks:
         return hash(self.packed)
 
     def __repr__(self) -> str:
-        return f"Blocks.of({list(self)})"
+        return f"Blocks({self.packed!r}, {self._length})"
 
 
-def _offset(packed: bytes, entries: int) -> int:
+def _offset(packed: bytes | bytearray, entries: int) -> int:
     """Return where entry number `entries` (from 0) starts in what is known to be right."""
     at = 0
     for _ in range(entries):
@@ -145,35 +160,44 @@ def _offset(packed: bytes, entries: int) -> int:
             at += 1 + (code % _LENGTHS + 7) // 8
         elif code < _V4_RANGE:
             at += 2 + (packed[at + 1] + 7) // 8
-        else:
+        elif code < _VOID:
             at += 9 if code < _V6_RANGE else 33
+        else:
+            at += 1
     return at
 
 
 class BlockLog:
-    """Blocks in the order of their numbers, from 1 without gaps: packed pieces, sent on as they are."""
+    """Entries in the order of their numbers, without gaps: packed pieces, sent on as they are.
 
-    __slots__ = ("_last", "_piece_entries", "_pieces", "_starts")
+    The first number is 1, or what comes after `dropped`: the oldest can be dropped, a piece at a time.
+    """
 
-    def __init__(self, piece_entries: int = PIECE_ENTRIES) -> None:
+    __slots__ = ("_base", "_last", "_piece_entries", "_pieces", "_starts")
+
+    def __init__(self, piece_entries: int = PIECE_ENTRIES, dropped: int = 0) -> None:
         self._piece_entries = piece_entries
+        self._base = dropped
         self._pieces: list[bytes] = []
         self._last = bytearray()
-        self._starts: list[int] = []
+        self._starts = array("I")
 
-    def append(self, block: Block) -> int:
-        """Add a block; return its number."""
+    def append(self, block: Block | None) -> int:
+        """Add an entry; return its number."""
         self._starts.append(len(self._last))
         self._last += pack_block(block)
         if len(self._starts) == self._piece_entries:
             self._pieces.append(bytes(self._last))
-            self._last.clear()
-            self._starts.clear()
+            self._last = bytearray()
+            self._starts = array("I")
         return len(self)
 
     def after(self, number: int) -> Blocks:
-        """Return the blocks numbered above `number`, as far as their piece of the log goes; none past its end."""
-        index, skip = divmod(number, self._piece_entries)
+        """Return the entries numbered above `number`, as far as their piece of the log goes; none past its end.
+
+        What was dropped is not there: then it is those after that.
+        """
+        index, skip = divmod(max(number - self._base, 0), self._piece_entries)
         if index < len(self._pieces):
             piece = self._pieces[index]
             return Blocks(piece[_offset(piece, skip) :] if skip else piece, self._piece_entries - skip)
@@ -181,9 +205,17 @@ class BlockLog:
             return Blocks(b"", 0)
         return Blocks(bytes(self._last[self._starts[skip] :]), len(self._starts) - skip)
 
-    def __len__(self) -> int:
-        return self._piece_entries * len(self._pieces) + len(self._starts)
+    def drop(self, number: int) -> None:
+        """Drop the pieces that lie wholly at or below a number."""
+        pieces = min((number - self._base) // self._piece_entries, len(self._pieces))
+        if pieces > 0:
+            del self._pieces[:pieces]
+            self._base += pieces * self._piece_entries
 
-    def __iter__(self) -> Iterator[Block]:
+    def __len__(self) -> int:
+        """Return the highest number."""
+        return self._base + self._piece_entries * len(self._pieces) + len(self._starts)
+
+    def __iter__(self) -> Iterator[Block | None]:
         for piece in (*self._pieces, bytes(self._last)):
             yield from unpack_blocks(piece)

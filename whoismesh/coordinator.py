@@ -1,7 +1,7 @@
 """The coordinator daemon: sockets, store and clock around the ledger engine. It decides nothing.
 
 Sockets on consecutive ports: ROUTER (leases), PULL (results and metrics), PUB (accepted blocks and the feed for those
-who watch), ROUTER (repairs of the accepted log).
+who watch), ROUTER (exchanges with those that compare).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from whoismesh.command import run_command, settings_arguments
 from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.events import (
+    Asked,
     Collected,
     Event,
     Finish,
@@ -32,9 +33,8 @@ from whoismesh.ledger.events import (
     Note,
     Publish,
     Received,
-    RepairAsked,
+    Reply,
     Send,
-    SendRepair,
     Store,
     StoreCounters,
     Stored,
@@ -43,9 +43,12 @@ from whoismesh.ledger.events import (
 from whoismesh.ledger.status import status
 from whoismesh.logs import configure
 from whoismesh.messages import (
+    Compare,
+    Digest,
+    Discovered,
     Feed,
+    Members,
     Metrics,
-    RepairRequest,
     Result,
     Results,
     decode,
@@ -54,8 +57,8 @@ from whoismesh.messages import (
 from whoismesh.outbox import weight
 from whoismesh.settings import Settings, load
 from whoismesh.sockets import (
+    EXCHANGE_OFFSET,
     FEED_OFFSET,
-    REPAIR_OFFSET,
     RESULTS_OFFSET,
     Inbox,
     bind_ports,
@@ -122,7 +125,7 @@ class Coordinator:
             self._leases = Inbox(sockets[0], self._on_lease_frames)
             self._collector = Inbox(sockets[1], self._on_result_frames)
             self._feed = sockets[2]
-            self._repairs = Inbox(sockets[3], self._on_repair_frames)
+            self._exchanges = Inbox(sockets[3], self._on_exchange_frames)
             process.on_signals(self._stop.set, self._quit)
             process.on_parent_death(lifeline_fd, self._stop.set)
             endpoint = f"tcp://{self._host}:{port}"
@@ -157,7 +160,7 @@ class Coordinator:
             {registry: Budget(each.rate, each.host_rate) for registry, each in self._settings.registries.items()},
             epoch=record.epoch,
             origins=record.origins,
-            ports=(port + RESULTS_OFFSET, port + FEED_OFFSET, port + REPAIR_OFFSET),
+            ports=(port + RESULTS_OFFSET, port + FEED_OFFSET, port + EXCHANGE_OFFSET),
             lease_s=self._settings.lease_s,
             attempts=self._settings.attempts,
             give_up_s=self._settings.give_up_s,
@@ -185,7 +188,7 @@ class Coordinator:
                 continue
         await self._commit_all()
         self._send_status()
-        for inbox in (self._leases, self._collector, self._repairs):
+        for inbox in (self._leases, self._collector, self._exchanges):
             inbox.close()
         self._feed.close()
         self._log.info("coordinator_stopped", frames_dropped=self._dropped)
@@ -200,10 +203,9 @@ class Coordinator:
             frames, 1, lambda message: Collected(message) if isinstance(message, Results | Metrics) else None
         )
 
-    def _on_repair_frames(self, frames: list[bytes]) -> None:
-        self._on_frame(
-            frames, 2, lambda message: RepairAsked(frames[0], message) if isinstance(message, RepairRequest) else None
-        )
+    def _on_exchange_frames(self, frames: list[bytes]) -> None:
+        kinds = Compare | Digest | Discovered | Members
+        self._on_frame(frames, 2, lambda message: Asked(frames[0], message) if isinstance(message, kinds) else None)
 
     def _on_frame(self, frames: list[bytes], count: int, to_event: Any) -> None:
         try:
@@ -239,8 +241,8 @@ class Coordinator:
         match instruction:
             case Send(to, message):
                 self._leases.send(to, encode(message))
-            case SendRepair(to, message):
-                self._repairs.send(to, encode(message))
+            case Reply(to, message):
+                self._exchanges.send(to, encode(message))
             case Publish(message):
                 self._publish(encode(message))
             case Store(results):

@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from whoismesh import messages
-from whoismesh.blocks import PIECE_ENTRIES
 from whoismesh.checks import MAX_COUNT
+from whoismesh.gossip.exchange import TIMEOUT_S
+from whoismesh.gossip.logs import MOST_CREDIT_BYTES
+from whoismesh.gossip.replica import Replica
 from whoismesh.history import History, Joined, Left, Member
-from whoismesh.messages import Feed, RepairRequest
-from whoismesh.replica import PIECES_A_REPAIR, REPAIR_TIMEOUT_S, Replica
+from whoismesh.messages import Digest, Discovered, Feed, Sent
 
 #: A member that the coordinator's status does not name for so long is lost, seconds. A restarted coordinator has no
 #: members until its workers come back (sockets.RECONNECT_MOST_MS and a round trip).
@@ -36,7 +36,7 @@ REOPEN_S = 20.0
 class Heard:
     """A message came in, on whichever socket."""
 
-    message: messages.Discovered | Feed
+    message: Discovered | Sent | Feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Send this to the coordinator's repair ROUTER."""
+    """Send this to the coordinator's ROUTER of exchanges."""
 
-    request: RepairRequest
+    request: Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +103,8 @@ class Listener:
         self._target: int | None = None
         self._replaced = False
         self._missing: dict[int, float] = {}
-        # How far the answer to the last request goes, and when a part of it came.
-        self._coming = 0
-        self._came_at = 0.0
+        # When the question that is not answered to its end yet was asked, or a part of the answer came.
+        self._asked_at: float | None = None
         #: When the coordinator was last heard, None for never.
         self.heard_at: float | None = None
         self._quiet_since: float | None = None
@@ -130,7 +129,7 @@ class Listener:
                 self._quiet_since = now
                 return [Reopen()]
 
-    def _heard(self, message: messages.Discovered | Feed, now: float) -> list[Instruction]:
+    def _heard(self, message: Discovered | Sent | Feed, now: float) -> list[Instruction]:
         if not message.crawl:
             self.counters["frames_unexpected"] += 1
             return []
@@ -142,35 +141,36 @@ class Listener:
             self._replaced = True
             return [Replaced(message.crawl)]
         self.heard_at = self._quiet_since = now
-        accepted = self.replica.accepted
         events, blocks, complete = self.history.end, len(self.replica.table), self.complete
-        if isinstance(message, messages.Discovered):
-            self.replica.apply(message)
-            if message.origin == 0:
-                self.log_length = max(self.log_length, message.first_sequence + len(message.blocks) - 1)
-        else:
-            self._feed(message, now)
+        match message:
+            case Discovered(runs=runs):
+                accepted = self.replica.accepted
+                for run in runs:
+                    self.replica.apply(run, now)
+                    if run.origin == 0:
+                        self.log_length = max(self.log_length, run.last)
+                if self.replica.accepted > accepted and self._asked_at is not None:
+                    self._asked_at = now
+            case Sent(more=True, busy=False):
+                self._asked_at = None
+            case Feed():
+                self._feed(message, now)
         if not self.caught_up and self._target is not None and self.replica.accepted >= self._target:
             self.caught_up = True
             out.append(CaughtUp())
         if (events, blocks, complete) != (self.history.end, len(self.replica.table), self.complete):
             out.append(Wake())
-        return out + self._repair(accepted, now)
+        return out + self._ask(now)
 
-    def _repair(self, accepted_before: int, now: float) -> list[Instruction]:
+    def _ask(self, now: float) -> list[Instruction]:
         """Ask for what is missing of the accepted log, but not for what is still on its way."""
-        accepted = self.replica.accepted
-        if accepted > accepted_before:
-            self._came_at = now
-        if accepted < self._coming and now - self._came_at < REPAIR_TIMEOUT_S:
+        if self.replica.accepted >= self.log_length:
+            self._asked_at = None
             return []
-        request = self.replica.repair(self.crawl, self.log_length, now)
-        if request is None:
+        if self._asked_at is not None and now - self._asked_at < TIMEOUT_S:
             return []
-        # An answer is several messages: the pieces of the log from the one that the request falls into.
-        end = (request.after // PIECE_ENTRIES + PIECES_A_REPAIR) * PIECE_ENTRIES
-        self._coming, self._came_at = min(end, self.log_length), now
-        return [Ask(request)]
+        self._asked_at = now
+        return [Ask(Digest(self.crawl, self.replica.accepted, {}, None, MOST_CREDIT_BYTES))]
 
     # -- the feed -----------------------------------------------------------------------------------------------
 

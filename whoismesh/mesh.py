@@ -1,8 +1,8 @@
 """A program's window into a running crawl: joined as a listener, over two sockets and no worker.
 
-SUB to the coordinator's PUB (blocks as they are accepted, and the feed) and DEALER to its repair ROUTER (all that was
-accepted before). The engine (`listener`) decides; this is sockets, a timer and waiting. `blocking` has the same without
-async.
+SUB to the coordinator's PUB (blocks as they are accepted, and the feed) and DEALER to its ROUTER of exchanges (all that
+was accepted before). The engine (`listener`) decides; this is sockets, a timer and waiting. `blocking` has the same
+without async.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from typing import Generic, Protocol, Self, TypeVar
 
 import zmq
 
-from whoismesh import messages
 from whoismesh.addresses import parse_address
 from whoismesh.errors import CrawlReplacedError, MessageError, UnavailableError, UsageError, WhoismeshError
 from whoismesh.history import BlockCursor, EventCursor, Happening, KnownBlock, Member
 from whoismesh.listener import Ask, CaughtUp, Event, Heard, Instruction, Listener, Opened, Reopen, Replaced, Tick, Wake
-from whoismesh.messages import Feed, decode, encode, topic
-from whoismesh.sockets import FEED_OFFSET, REPAIR_OFFSET, Inbox, open_socket, parse_endpoint
+from whoismesh.messages import Discovered, Feed, Sent, decode, encode, topic
+from whoismesh.sockets import EXCHANGE_OFFSET, FEED_OFFSET, Inbox, open_socket, parse_endpoint
 
 #: How long to wait for a coordinator that does not answer, seconds. It tells its status twice a second.
 TIMEOUT_S = 10.0
@@ -31,9 +30,6 @@ TIMEOUT_S = 10.0
 MAX_EVENTS = 10_000
 #: Time passes for the engine this often, seconds.
 TICK_S = 1.0
-#: After a frame longer than this the event loop does something else first: a piece of the log is about 4 kB and takes
-#: some 15 ms, and an answer to a request for a repair is many of them.
-LONG_FRAME_BYTES = 1_000
 #: A stream hands out so many items before it lets the event loop do something else.
 BATCH = 500
 
@@ -56,7 +52,7 @@ class Mesh:
     def __init__(self, endpoint: str, *, timeout_s: float = TIMEOUT_S, max_events: int = MAX_EVENTS) -> None:
         """Set up without opening anything. Raises UsageError."""
         self._host, self._port = parse_endpoint(endpoint, what="the coordinator's address")
-        if self._host == "*" or not 0 < self._port <= 65535 - REPAIR_OFFSET:
+        if self._host == "*" or not 0 < self._port <= 65535 - EXCHANGE_OFFSET:
             raise UsageError(
                 f"the coordinator's address {endpoint!r}: expected a host, and the first of its four ports in a row"
             )
@@ -72,8 +68,6 @@ class Mesh:
         self._inboxes: list[Inbox] = []
         self._waiters: set[asyncio.Future[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._backlog: deque[list[bytes]] = deque()
-        self._working = False
         self._frames_dropped = 0
         #: Whether the mesh was left.
         self.closed = False
@@ -137,7 +131,7 @@ class Mesh:
         return {
             "events": self._listener.history.dropped,
             "frames": self._frames_dropped + self._listener.counters["frames_unexpected"],
-            "blocks": self._listener.replica.counters["gossip_refused"],
+            "blocks": self._listener.replica.guard.refused.total(),
         }
 
     # -- what comes ---------------------------------------------------------------------------------------------
@@ -176,7 +170,7 @@ class Mesh:
         except TimeoutError:
             raise UnavailableError(
                 f"{self.endpoint} has told {self._listener.replica.accepted:,} of {self._listener.log_length:,} "
-                f"blocks after {timeout_s:g} s; check that port {self._port + REPAIR_OFFSET} is reachable from here"
+                f"blocks after {timeout_s:g} s; check that port {self._port + EXCHANGE_OFFSET} is reachable from here"
             ) from None
 
     async def news(self) -> None:
@@ -215,7 +209,7 @@ class Mesh:
             self.close()
             raise UnavailableError(
                 f"nobody answers at {self.endpoint} within {self._timeout_s:g} s; check the name, that whoismesh-coord "
-                f"runs there, and that its ports {self._port} to {self._port + REPAIR_OFFSET} are reachable from here"
+                f"runs there, and that its ports {self._port} to {self._port + EXCHANGE_OFFSET} are reachable from here"
             ) from None
         except BaseException:
             self.close()
@@ -240,20 +234,19 @@ class Mesh:
 
     def _open(self) -> None:
         subscriber = open_socket(self._context, zmq.SUB)
-        repairs = open_socket(self._context, zmq.DEALER)
-        for kind in (messages.Discovered, Feed):
+        dealer = open_socket(self._context, zmq.DEALER)
+        for kind in (Discovered, Feed):
             subscriber.setsockopt(zmq.SUBSCRIBE, topic(kind))
         try:
             subscriber.connect(f"tcp://{self._host}:{self._port + FEED_OFFSET}")
-            repairs.connect(f"tcp://{self._host}:{self._port + REPAIR_OFFSET}")
+            dealer.connect(f"tcp://{self._host}:{self._port + EXCHANGE_OFFSET}")
         except zmq.ZMQError as error:
-            for socket in (subscriber, repairs):
+            for socket in (subscriber, dealer):
                 socket.close()
             raise UsageError(f"cannot connect to {self.endpoint}: {zmq.strerror(error.errno or 0)}") from None
-        self._inboxes = [Inbox(subscriber, self._on_frames), Inbox(repairs, self._on_frames)]
+        self._inboxes = [Inbox(subscriber, self._on_frames), Inbox(dealer, self._on_frames)]
 
     def _shut(self) -> None:
-        self._backlog.clear()
         for inbox in self._inboxes:
             inbox.close()
         self._inboxes = []
@@ -264,27 +257,11 @@ class Mesh:
         self._event(Tick())
 
     def _on_frames(self, frames: list[bytes]) -> None:
-        self._backlog.append(frames)
-        if not self._working:
-            self._work_off()
-
-    def _work_off(self) -> None:
-        """Take in what has come, in order; after each long message others have a turn."""
-        assert self._loop is not None
-        self._working = False
-        while self._backlog and not self._working:
-            frames = self._backlog.popleft()
-            self._working = sum(map(len, frames)) > LONG_FRAME_BYTES
-            if self._working:
-                self._loop.call_soon(self._work_off)
-            self._take_in(frames)
-
-    def _take_in(self, frames: list[bytes]) -> None:
         try:
             if len(frames) != 1:
                 raise MessageError(f"expected 1 frame, got {len(frames)}")
             message = decode(frames[0])
-            if not isinstance(message, messages.Discovered | Feed):
+            if not isinstance(message, Discovered | Sent | Feed):
                 raise MessageError("not expected by a listener")
         except MessageError:
             self._frames_dropped += 1

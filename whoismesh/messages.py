@@ -30,9 +30,15 @@ MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_SENT_BYTES = MAX_FRAME_BYTES // 4
 
 
+#: What tells digests apart before they are sent, bytes: two that differ look alike once in 1.8e19.
+DIGEST_HASH_BYTES = 8
+#: Origins of one digest: of each live process at most one, and of those that died lately.
+MAX_TAILS = 20_000
+
 #: Statuses of results that the coordinator itself puts into its store: a block that workers died over again and again
-#: is given up, and everything that failed is to be tried once more.
-ABANDONED, RETRY = "abandoned", "retry"
+#: is given up; everything that failed is to be tried once more; a block that the mesh knows from a process that is gone
+#: with its result gets a number in the accepted log.
+OWN_STATUSES = ABANDONED, RETRY, ADOPTED = "abandoned", "retry", "adopted"
 
 
 def _pack_range(value: Range) -> list[bytes]:
@@ -93,8 +99,32 @@ class LeaseGrant:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """Entries of one origin's log, packed (see `blocks`) and numbered from `first` without gaps.
+
+    Origin 0 is the coordinator's accepted log: these are on disk. Other origins are processes of workers; what they
+    tell may still be lost. With `sealed`, whoever has the accepted log up to that number lacks no block of this origin
+    before `first`.
+    """
+
+    origin: int
+    first: int
+    sealed: int | None
+    blocks: Blocks
+
+    @property
+    def last(self) -> int:
+        """The number of the last entry."""
+        return self.first + len(self.blocks) - 1
+
+    def pack(self) -> list[Any]:
+        """Return the fields as msgpack takes them."""
+        return [self.origin, self.first, self.sealed, len(self.blocks), self.blocks.packed]
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
-    """A member of the mesh: its origin and the address of its gossip PUB socket."""
+    """A member of the mesh: its origin and the address of its gossip PUB socket. Its ROUTER is one port above."""
 
     origin: int
     gossip: str
@@ -104,10 +134,14 @@ class Peer:
         return [self.origin, self.gossip]
 
 
-def _blocks(value: Any) -> Blocks:
-    if type(value) is not bytes:
-        raise checks.wrong("packed blocks", value)
-    return Blocks.read(value)
+def _run(value: Any) -> Run:
+    if type(value) is not list or len(value) != 5 or type(value[4]) is not bytes:
+        raise checks.wrong("a run of packed blocks", value)
+    sealed = None if value[2] is None else checks.count(value[2])
+    found = Run(checks.count(value[0]), checks.count(value[1]), sealed, Blocks.read(value[4], checks.count(value[3])))
+    if not found.first:
+        raise MessageError("expected entries numbered from 1")
+    return found
 
 
 _result_fields = checks.record(
@@ -126,6 +160,8 @@ _result_fields = checks.record(
 
 def _result(value: Any) -> Result:
     found = _result_fields(value)
+    if found.status in OWN_STATUSES:
+        raise MessageError(f"only the coordinator says {found.status!r}")
     if found.asked.size != 1 or found.range.family != found.asked.family:
         raise MessageError(f"expected one address asked and a range of its family, got {found.asked} and {found.range}")
     return found
@@ -135,6 +171,18 @@ _grant = checks.record(
     LeaseGrant, checks.count, checks.registry, checks.list_of(checks.address_range), checks.flag, checks.flag
 )
 _peer = checks.record(Peer, checks.count, checks.text)
+
+
+def _members_version(value: Any) -> tuple[int, int]:
+    if type(value) is not list or len(value) != 2:
+        raise checks.wrong("epoch and version", value)
+    return checks.count(value[0]), checks.count(value[1])
+
+
+def _digest_hash(value: Any) -> bytes:
+    if type(value) is not bytes or len(value) != DIGEST_HASH_BYTES:
+        raise checks.wrong(f"a hash of {DIGEST_HASH_BYTES} bytes", value)
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +219,9 @@ class Join(Message):
 
 @dataclass(frozen=True, slots=True)
 class Welcome(Message):
-    """Coordinator to worker: your origin, who else is here, how often to renew (seconds).
+    """Coordinator to worker: your origin, and how often to renew (seconds). Members follows.
 
-    `results`, `feed` and `repair` are ports of the coordinator's host: PULL, PUB and gossip ROUTER. A registry that
+    `results`, `feed` and `exchange` are ports of the coordinator's host: PULL, PUB and gossip ROUTER. A registry that
     is `unlimited` needs no permits until the first Permits message for it comes.
     """
 
@@ -182,17 +230,15 @@ class Welcome(Message):
         "origin": checks.count,
         "results": checks.count,
         "feed": checks.count,
-        "repair": checks.count,
+        "exchange": checks.count,
         "renew_s": checks.number,
-        "peers": checks.list_of(_peer),
         "unlimited": checks.list_of(checks.registry, 5),
     }
     origin: int
     results: int
     feed: int
-    repair: int
+    exchange: int
     renew_s: float
-    peers: tuple[Peer, ...]
     unlimited: tuple[str, ...]
 
 
@@ -230,7 +276,7 @@ class Leases(Message):
 
 @dataclass(frozen=True, slots=True)
 class Renew(Message):
-    """Worker to coordinator, the heartbeat: I hold these leases, and have applied the accepted log up to `accepted`.
+    """Worker to coordinator, the heartbeat: I hold these leases.
 
     `leases` maps each lease to the gaps that are left in it.
     """
@@ -239,21 +285,18 @@ class Renew(Message):
     CHECKS: ClassVar = {
         "origin": checks.count,
         "leases": checks.map_of(checks.count, checks.count),
-        "accepted": checks.count,
     }
     origin: int
     leases: dict[int, int]
-    accepted: int
 
 
 @dataclass(frozen=True, slots=True)
 class Renewed(Message):
-    """Coordinator to worker: `gone` leases are no longer yours; the accepted log ends at `accepted`; `done` ends it."""
+    """Coordinator to worker: `gone` leases are no longer yours; `done` ends it."""
 
     TYPE = 7
-    CHECKS: ClassVar = {"gone": checks.list_of(checks.count), "accepted": checks.count, "done": checks.flag}
+    CHECKS: ClassVar = {"gone": checks.list_of(checks.count), "done": checks.flag}
     gone: tuple[int, ...]
-    accepted: int
     done: bool
 
 
@@ -344,11 +387,27 @@ class Leave(Message):
 
 @dataclass(frozen=True, slots=True)
 class Members(Message):
-    """Coordinator to worker: who is in the mesh now."""
+    """Who is in the mesh: from the coordinator, and passed on by any node.
+
+    The list of a start of the coordinator (`epoch`) counts its changes (`version`). `peers` and `gone` are what changed
+    since version `since`; since 0 it is the whole list. Origins up to `given` have been given out.
+    """
 
     TYPE = 14
-    CHECKS: ClassVar = {"peers": checks.list_of(_peer)}
+    CHECKS: ClassVar = {
+        "epoch": checks.count,
+        "version": checks.count,
+        "since": checks.count,
+        "given": checks.count,
+        "peers": checks.list_of(_peer),
+        "gone": checks.list_of(checks.count),
+    }
+    epoch: int
+    version: int
+    since: int
+    given: int
     peers: tuple[Peer, ...]
+    gone: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,25 +456,52 @@ class Metrics(Message):
 
 @dataclass(frozen=True, slots=True)
 class Discovered(Message):
-    """Any node over PUB/SUB: blocks of one origin (packed, see `blocks`), numbered from `first_sequence` without gaps.
-
-    Origin 0 is the coordinator's accepted log: these are on disk. Other origins are news that may still be lost.
-    """
+    """Any node, over PUB/SUB and in an exchange: runs of logs."""
 
     TYPE = 30
-    CHECKS: ClassVar = {"origin": checks.count, "first_sequence": checks.count, "blocks": _blocks}
-    origin: int
-    first_sequence: int
-    blocks: Blocks
+    CHECKS: ClassVar = {"runs": checks.list_of(_run)}
+    runs: tuple[Run, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class RepairRequest(Message):
-    """Node to the coordinator's gossip ROUTER: send the accepted log after this number."""
+class Compare(Message):
+    """Node to a peer's ROUTER, first of an exchange: does your digest have this hash? Answered by Sent or Digest."""
 
     TYPE = 31
-    CHECKS: ClassVar = {"after": checks.count}
-    after: int
+    CHECKS: ClassVar = {"hash": _digest_hash}
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Digest(Message):
+    """What a node has: the accepted log up to `accepted`, and of each origin in `tails` all up to that number.
+
+    As an answer to Compare it also says how much it takes (`credit_bytes`). As a question it asks for what is lacking,
+    up to that many bytes; answered by Members and Discovered as needed, and Sent. `members` is (epoch, version) of its
+    list of members, nil where it wants none.
+    """
+
+    TYPE = 32
+    CHECKS: ClassVar = {
+        "accepted": checks.count,
+        "tails": checks.map_of(checks.count, checks.count, MAX_TAILS),
+        "members": checks.maybe(_members_version),
+        "credit_bytes": checks.count,
+    }
+    accepted: int
+    tails: dict[int, int]
+    members: tuple[int, int] | None
+    credit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent(Message):
+    """Answer's end: `more` is left, ask again; `busy` serving others, ask somebody else."""
+
+    TYPE = 33
+    CHECKS: ClassVar = {"more": checks.flag, "busy": checks.flag}
+    more: bool
+    busy: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,7 +518,7 @@ TYPES: dict[int, type[Message]] = {
     cls.TYPE: cls
     for cls in (
         Join, Welcome, Refused, LeaseRequest, Leases, Renew, Renewed, Return, PermitRequest, Permits, Signal,
-        Acknowledge, Leave, Members, Split, Yield, Results, Metrics, Discovered, RepairRequest, Feed,
+        Acknowledge, Leave, Members, Split, Yield, Results, Metrics, Discovered, Compare, Digest, Sent, Feed,
     )
 }  # fmt: skip
 
@@ -440,8 +526,6 @@ TYPES: dict[int, type[Message]] = {
 def _pack(value: Any) -> Any:
     if isinstance(value, Range):
         return _pack_range(value)
-    if isinstance(value, Blocks):
-        return value.packed
     if hasattr(value, "pack"):
         return value.pack()
     raise TypeError(f"cannot send {type(value).__name__}")

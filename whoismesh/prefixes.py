@@ -3,7 +3,11 @@
 All of pytricia's traps are handled here and nowhere else (measured with 1.3.0): a malformed or over-long prefix is
 stored as something else, host bits are kept, v4 and v6 share bits in one tree, v6 integers raise, a value of None
 reads as a miss, `len()` walks the tree. So keys are canonical before they are inserted, each family has a tree
-of its own, v6 keys are bytes, values are indexes into a list, and the count is kept beside.
+of its own, v6 keys are bytes, values are numbers of entries, and the count is kept beside. A prefix as a key is a
+tuple of bytes and length, in and (with raw output) out.
+
+A replica can hold millions of blocks, so an entry has no object of its own but the tree's number of it: a code and a
+word in arrays say which block it is, and the tree says which number a block has.
 """
 
 from __future__ import annotations
@@ -13,10 +17,22 @@ from typing import Generic, TypeVar
 
 from pytricia import PyTricia
 
-from whoismesh.addresses import Range, format_address, parse_address
+from whoismesh.addresses import BITS, MAX_ADDRESS, Range, parse_address
+from whoismesh.columns import WideColumn, narrow_column
 from whoismesh.rangesets import RangeSet
 
 Value = TypeVar("Value")
+
+#: A code is the prefix length of an IPv4 block; of an IPv6 block it begins here, and this is a block that is no CIDR.
+CODE_6, ODD = 64, 255
+
+#: AF_INET (of which a tree makes nothing), and that a tree gives prefixes out as bytes and length.
+_RAW_OUTPUT = 2, True
+#: The host bits of a block, by its prefix length.
+_HOSTS_4 = [MAX_ADDRESS[4] >> length for length in range(33)]
+_HOSTS_6 = [MAX_ADDRESS[6] >> length for length in range(129)]
+#: Makes a Range in half the time of calling it.
+_new = tuple.__new__
 
 
 class PrefixTable(Generic[Value]):
@@ -27,67 +43,115 @@ class PrefixTable(Generic[Value]):
 
     >>> table = PrefixTable()
     >>> table.add(Range.parse("193.0.0.0/21"), "RIPE NCC")
+    0
     >>> table.get("193.0.6.139")
     'RIPE NCC'
     """
 
-    __slots__ = ("_coverage", "_index", "_odd", "_ranges", "_trees", "_values")
+    __slots__ = (
+        "_codes",
+        "_coverage",
+        "_odd",
+        "_odd_numbers",
+        "_odd_ranges",
+        "_trees",
+        "_values",
+        "_wide_firsts",
+        "_words",
+    )
 
     def __init__(self) -> None:
-        self._trees = {4: PyTricia(32), 6: PyTricia(128)}
-        self._ranges: list[Range] = []
+        self._trees = {4: PyTricia(32, *_RAW_OUTPUT), 6: PyTricia(128, *_RAW_OUTPUT)}
+        # An entry is a code (see `_code`), a word and a value. The word is the first address of an IPv4 block, and for
+        # others where it is: in `_wide_firsts`, or in `_odd_ranges` if the block is not one CIDR.
+        self._codes = bytearray()
+        self._words = narrow_column()
         self._values: list[Value] = []
-        self._index: dict[Range, int] = {}
+        self._wide_firsts = WideColumn()
+        self._odd_ranges: list[Range] = []
+        self._odd_numbers: dict[Range, int] = {}
         self._coverage = RangeSet()
         #: What blocks that are not one CIDR cover: only near them can blocks overlap without nesting.
         self._odd = RangeSet()
 
-    def add(self, block: Range, value: Value) -> None:
-        """Add a block, or give a known one a new value."""
-        known = self._index.get(block)
-        if known is not None:
-            self._values[known] = value
-            return
-        # The tree comes last, and the count of ranges after their values: a thread that reads meanwhile finds whole
-        # entries only.
-        number = len(self._ranges)
-        self._values.append(value)
-        self._ranges.append(block)
-        self._index[block] = number
-        if block.is_cidr() and not self._odd.meets(block):
-            ((first, length),) = block.prefixes()
-            self._insert(block.family, first, length, number)
+    def add(self, block: Range, value: Value) -> int:
+        """Add a block, or give a known one a new value. Return its number: they count from 0 in the order of adding."""
+        number = self.number_of(block)
+        if number is not None:
+            self._values[number] = value
+            return number
+        code = _code(block)
+        # The value is what makes the entry count and comes after what it is made of, and the tree comes last: a thread
+        # that reads meanwhile finds whole entries only.
+        number = len(self._values)
+        if code == ODD:
+            self._words.append(len(self._odd_ranges))
+            self._odd_ranges.append(block)
+            self._odd_numbers[block] = number
+        elif block.family == 4:
+            self._words.append(block.first)
         else:
+            self._words.append(len(self._wide_firsts))
+            self._wide_firsts.append(block.first)
+        self._codes.append(code)
+        self._values.append(value)
+        if code == ODD or self._odd.meets(block):
             self._insert_among_odd(block, number)
+        else:
+            self._trees[block.family].insert(_prefix(block, code), number)
         self._coverage.add(block)
-
-    def _insert(self, family: int, first: int, length: int, number: int) -> None:
-        self._trees[family].insert(first if family == 4 else first.to_bytes(16), length, number)
+        return number
 
     def _insert_among_odd(self, block: Range, number: int) -> None:
         """Insert a block that can overlap another without lying in it: the longest prefix is then not always right.
 
         The tree keeps one rule, whatever the order of adding: a prefix in it belongs to the most specific of the
         blocks that cover it. So a piece is left out where such a block covers it already, and pieces of less specific
-        blocks inside it go.
+        blocks inside it go. A block that is one CIDR is always there as it is, because what covers it is larger.
         """
         tree, order = self._trees[block.family], _specificity(block)
         for first, length in block.prefixes():
-            text = f"{format_address(block.family, first)}/{length}"
-            above = tree.get(text)
-            if above is not None and _specificity(self._ranges[above]) < order:
+            prefix = first.to_bytes(BITS[block.family] // 8), length
+            above = tree.get(prefix)
+            if above is not None and _specificity(self._block(above)) < order:
                 continue
-            self._insert(block.family, first, length, number)
-            for below in tree.children(text):
-                if _specificity(self._ranges[tree.get(below)]) > order:
+            tree.insert(prefix, number)
+            for below in tree.children(prefix):
+                if _specificity(self._block(tree.get(below))) > order:
                     tree.delete(below)
         if not block.is_cidr():
             self._odd.add(block)
 
+    def number_of(self, block: Range) -> int | None:
+        """Return the number of exactly this block, or None if it is not in the table (even if it is covered)."""
+        # Written out, not by `_code` and `_prefix`: a replica asks for every block that it hears of.
+        family, first, last = block
+        hosts = first ^ last
+        if hosts & (hosts + 1) or first & hosts:
+            return self._odd_numbers.get(block)
+        number: int | None
+        if family == 4:
+            code = 32 - hosts.bit_length()
+            number = self._trees[4].get((first.to_bytes(4), code))
+        else:
+            length = 128 - hosts.bit_length()
+            code, number = CODE_6 + length, self._trees[6].get((first.to_bytes(16), length))
+        # What the tree knows of this prefix or of one around it: the block itself only if it is as long.
+        return number if number is not None and self._codes[number] == code else None
+
+    def _block(self, number: int) -> Range:
+        code, word = self._codes[number], self._words[number]
+        if code <= 32:
+            return _new(Range, (4, word, word | _HOSTS_4[code]))
+        if code == ODD:
+            return self._odd_ranges[word]
+        first = self._wide_firsts[word]
+        return _new(Range, (6, first, first | _HOSTS_6[code - CODE_6]))
+
     def find(self, family: int, address: int) -> Range | None:
         """Return the most specific block that holds the address, or None."""
         number = self._trees[family].get(address if family == 4 else address.to_bytes(16))
-        return None if number is None else self._ranges[number]
+        return None if number is None else self._block(number)
 
     def hit(self, address: str) -> Range | None:
         """Return the most specific block that holds the address, or None. Raises AddressError."""
@@ -101,12 +165,12 @@ class PrefixTable(Generic[Value]):
 
     def holder(self, family: int, address: int) -> tuple[Range, Value] | None:
         """Return the most specific block that holds the address, with its value, or None."""
-        found = self._trees[family].get(address if family == 4 else address.to_bytes(16))
-        return None if found is None else (self._ranges[found], self._values[found])
+        number = self._trees[family].get(address if family == 4 else address.to_bytes(16))
+        return None if number is None else (self._block(number), self._values[number])
 
     def entry(self, number: int) -> tuple[Range, Value]:
         """Return block and value of the entry with that number: they count from 0 in the order of adding."""
-        return self._ranges[number], self._values[number]
+        return self._block(number), self._values[number]
 
     def next_gap(self, family: int, address: int) -> int | None:
         """Return the first address at or after `address` that no block holds, or None at the family's end."""
@@ -119,16 +183,30 @@ class PrefixTable(Generic[Value]):
 
     def __contains__(self, block: Range) -> bool:
         """Tell whether exactly this block is in the table (not whether it is covered)."""
-        return block in self._index
+        return self.number_of(block) is not None
 
     def __len__(self) -> int:
-        return len(self._ranges)
+        return len(self._values)
 
     def __iter__(self) -> Iterator[tuple[Range, Value]]:
         """Yield (block, value) in the order of adding."""
-        yield from zip(self._ranges, self._values, strict=True)
+        yield from map(self.entry, range(len(self)))
 
 
 def _specificity(block: Range) -> tuple[int, int]:
     """Return what sorts the most specific block first; the smaller one is, and of equal ones the later."""
     return block.size, -block.first
+
+
+def _code(block: Range) -> int:
+    """Return family and prefix length of a block in one byte, or ODD."""
+    family, first, last = block
+    hosts = first ^ last
+    if hosts & (hosts + 1) or first & hosts:
+        return ODD
+    return 32 - hosts.bit_length() if family == 4 else CODE_6 + 128 - hosts.bit_length()
+
+
+def _prefix(block: Range, code: int) -> tuple[bytes, int]:
+    """Return a block that is one CIDR as the key of its tree."""
+    return (block.first.to_bytes(4), code) if code <= 32 else (block.first.to_bytes(16), code - CODE_6)

@@ -46,9 +46,9 @@ HANDSHAKE_MS = 5_000
 #: Connections waiting to be accepted; a fleet joins at once (the kernel's somaxconn may cap it).
 BACKLOG = 4_096
 #: Which of the coordinator's ports in a row is for what, counted from the ROUTER's.
-RESULTS_OFFSET, FEED_OFFSET, REPAIR_OFFSET = 1, 2, 3
-#: Frames taken in before others get a turn.
-DRAIN_FRAMES = 1_000
+RESULTS_OFFSET, FEED_OFFSET, EXCHANGE_OFFSET = 1, 2, 3
+#: Frames taken in, and time spent on them (seconds), before others get a turn: a piece of a log takes some 6 ms.
+DRAIN_FRAMES, DRAIN_S = 1_000, 0.01
 
 
 def open_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
@@ -150,6 +150,7 @@ class Inbox:
 
     def _drain(self) -> None:
         self._scheduled = False
+        until = self._loop.time() + DRAIN_S
         for _ in range(DRAIN_FRAMES):
             if self.socket.closed or self._paused:
                 return
@@ -164,6 +165,8 @@ class Inbox:
                 # The descriptor says nothing of the frames that are left: without this the socket would be deaf.
                 self._schedule()
                 raise
+            if self._loop.time() >= until:
+                break
         self._schedule()
 
     def _tell_of_room(self) -> None:

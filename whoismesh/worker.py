@@ -1,7 +1,6 @@
 """The worker daemon: sockets, spool, lookups and clock around the lanes engine. It decides nothing.
 
-Sockets: DEALER to the coordinator's ROUTER (leases), PUSH to its PULL (results, metrics), SUB to its PUB and to the
-PUB of every peer (gossip), DEALER to its gossip ROUTER (repairs), and a PUB of its own.
+Sockets: DEALER to the coordinator's ROUTER (leases), PUSH to its PULL (results, metrics), and those of `node` (gossip).
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import random
 import socket
 import sqlite3
 import sys
@@ -16,36 +16,27 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import zmq
 
 from whoismesh import process
 from whoismesh.blocks import Blocks
 from whoismesh.command import run_command, settings_arguments
-from whoismesh.errors import (
-    MessageError,
-    StateError,
-    TryAgainError,
-    UsageError,
-    WhoismeshError,
-)
+from whoismesh.errors import MessageError, StateError, TryAgainError, UsageError, WhoismeshError
+from whoismesh.gossip.events import Found
 from whoismesh.lanes import Lanes
 from whoismesh.lanes.events import (
     Ask,
     Broken,
-    Connect,
     Drain,
     Event,
     Forget,
-    Heard,
     Instruction,
     Joined,
     Keep,
     Note,
     Received,
     Recovered,
-    Repair,
     Replied,
     Resend,
     Send,
@@ -55,16 +46,11 @@ from whoismesh.lanes.events import (
 from whoismesh.lanes.lane import Lane
 from whoismesh.logs import configure
 from whoismesh.lookups import Lookups, NoAnswerError
-from whoismesh.messages import (
-    Discovered,
-    Metrics,
-    decode,
-    encode,
-    topic,
-)
+from whoismesh.messages import Metrics, decode, encode
+from whoismesh.node import Node
 from whoismesh.outbox import Outbox
 from whoismesh.settings import Settings, load
-from whoismesh.sockets import Inbox, bind_ports, open_socket, parse_endpoint
+from whoismesh.sockets import Inbox, open_socket, parse_endpoint
 from whoismesh.spool import Spool
 from whoismesh.storage import disk_error, lock_folder
 
@@ -123,9 +109,7 @@ class Worker:
         self._flushing = False
         self._timer: asyncio.TimerHandle | None = None
         self._asking: set[asyncio.Task[None]] = set()
-        self._peers: set[str] = set()
         self._dropped = 0
-        self._repairs: Inbox | None = None
         self._welcome: Joined | None = None
 
     async def run(self, ready_fd: int | None, lifeline_fd: int | None) -> int:
@@ -144,27 +128,23 @@ class Worker:
         }
         # A registry tells hosts apart by their addresses.
         host = self._source or socket.gethostname()[:200]
-        self._lanes = Lanes(lanes, self._settings.bases, f"{host}:{os.getpid()}")
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
-            self._publisher = open_socket(self._context, zmq.PUB)
             listen_host, listen_port = self._listen or (_interface_towards(self._coordinator), 0)
-            port = bind_ports([self._publisher], listen_host, listen_port)
-            self._lanes.gossip = f"tcp://{listen_host}:{port}"
+            self._node = Node(self._context, listen_host, listen_port, self._event)
+            process_name = f"{host}:{os.getpid()}"
+            self._lanes = Lanes(lanes, self._settings.bases, process_name, random.random, self._node.address)
             dealer = open_socket(self._context, zmq.DEALER)
             dealer.connect(self._where)
             self._leases = Inbox(dealer, self._on_lease_frames)
-            subscriber = open_socket(self._context, zmq.SUB)
-            subscriber.setsockopt(zmq.SUBSCRIBE, topic(Discovered))
-            self._gossip = Inbox(subscriber, self._on_gossip_frames)
             process.on_signals(lambda: self._event(Drain()), self._stop.set)
             process.on_parent_death(lifeline_fd, self._stop.set)
             self._log.info(
                 "worker_ready",
                 coordinator=self._where,
-                gossip=self._lanes.gossip,
+                gossip=self._node.address,
             )
-            process.tell_ready(ready_fd, self._lanes.gossip)
+            process.tell_ready(ready_fd, self._node.address)
             async with Lookups(self._settings.registries, self._settings.contact, self._source) as self._lookups:
                 self._event(Recovered(kept))
                 await self._serve()
@@ -203,39 +183,29 @@ class Worker:
             task.cancel()
         self._flush()
         self._outbox.close()
-        for inbox in (self._leases, self._gossip, self._repairs):
-            if inbox is not None:
-                inbox.close()
-        self._publisher.close()
+        self._leases.close()
+        self._node.close()
         counters = self._lanes.counters
         self._log.info(
             "worker_stopped",
             lookups=counters["lookups"],
             hits=counters["hits"],
             undelivered=len(self._lanes.findings.unacknowledged),
-            frames_dropped=self._dropped,
+            frames_dropped=self._dropped + self._node.dropped,
         )
 
     # -- events in ----------------------------------------------------------------------------------------------
 
     def _on_lease_frames(self, frames: list[bytes]) -> None:
-        self._on_frame(frames, lambda message: Received(message))
-
-    def _on_gossip_frames(self, frames: list[bytes]) -> None:
-        self._on_frame(frames, lambda message: Heard(message) if isinstance(message, Discovered) else None)
-
-    def _on_frame(self, frames: list[bytes], to_event: Any) -> None:
         try:
             if len(frames) != 1:
                 raise MessageError(f"expected 1 frame, got {len(frames)}")
-            event = to_event(decode(frames[0]))
-            if event is None:
-                raise MessageError("not expected on this socket")
+            message = decode(frames[0])
         except MessageError as error:
             self._dropped += 1
             self._log.debug("frame_dropped", reason=str(error))
             return
-        self._event(event)
+        self._event(Received(message))
 
     def _event(self, event: Event) -> None:
         now = time.monotonic()
@@ -273,11 +243,6 @@ class Worker:
                 self._outbox.forget(origin, runs)
             case Resend():
                 self._outbox.send_again()
-            case Repair(message):
-                if self._repairs is not None:
-                    self._repairs.send(encode(message))
-            case Connect(gossip):
-                self._connect(set(gossip))
             case Joined():
                 self._join(instruction)
             case Note(event, fields, level):
@@ -287,6 +252,8 @@ class Worker:
                 if error:
                     self._fail(StateError(f"the coordinator at {self._where}: {error}"))
                 self._stop.set()
+            case _:
+                self._node.carry_out(instruction)
 
     def _fail(self, error: WhoismeshError) -> None:
         self._failure = self._failure or error
@@ -314,51 +281,22 @@ class Worker:
             return
         self._log.info("worker_joined", origin=joined.origin)
         host = self._coordinator[0]
-        before, self._welcome = self._welcome, joined
+        self._welcome = joined
         # Always anew: it has no heartbeats, and may still wait for a host that is gone.
         push = open_socket(self._context, zmq.PUSH)
         push.connect(f"tcp://{host}:{joined.results}")
         self._outbox.open(joined.crawl, push)
-        if before is None or before.feed != joined.feed:
-            if before is not None:
-                self._gossip.socket.disconnect(f"tcp://{host}:{before.feed}")
-            self._gossip.socket.connect(f"tcp://{host}:{joined.feed}")
-        if before is None or before.repair != joined.repair:
-            if self._repairs is not None:
-                self._repairs.close()
-            repairs = open_socket(self._context, zmq.DEALER)
-            repairs.connect(f"tcp://{host}:{joined.repair}")
-            self._repairs = Inbox(repairs, self._on_gossip_frames)
-
-    def _connect(self, peers: set[str]) -> None:
-        for gossip in peers - self._peers:
-            try:
-                parse_endpoint(gossip, what="a peer's address")
-                self._gossip.socket.connect(gossip)
-            except (UsageError, zmq.ZMQError) as error:
-                self._dropped += 1
-                self._log.debug("peer_skipped", gossip=gossip, reason=str(error))
-                peers = peers - {gossip}
-        for gossip in self._peers - peers:
-            self._gossip.socket.disconnect(gossip)
-        self._peers = peers
+        self._node.join(f"tcp://{host}:{joined.feed}", f"tcp://{host}:{joined.exchange}")
 
     # -- results ------------------------------------------------------------------------------------------------
 
     def _flush(self) -> None:
-        """Spool what has gathered, then push it to the coordinator and gossip it: never the other way round."""
+        """Spool what has gathered, then push it to the coordinator and tell the mesh: never the other way round."""
         self._flushing = False
         kept, self._kept = self._kept, []
         if not kept or not self._outbox.keep([each.result for each in kept]):
             return
-        news = [each for each in kept if each.block is not None]
-        if news:
-            blocks = Blocks.of(each.block for each in news if each.block is not None)
-            message = Discovered(self._lanes.crawl, self._lanes.origin, news[0].news, blocks)
-            try:
-                self._publisher.send(encode(message), zmq.NOBLOCK)
-            except zmq.ZMQError:
-                self._dropped += 1
+        self._event(Found(kept[0].result.sequence, Blocks.of(each.block for each in kept)))
 
 
 def _interface_towards(coordinator: tuple[str, int]) -> str:

@@ -20,8 +20,10 @@ from pytricia import PyTricia
 import whoismesh
 from whoismesh.addresses import Range, parse_address
 from whoismesh.blocks import Block, BlockLog
-from whoismesh.messages import Discovered, Feed, decode, encode
-from whoismesh.replica import PIECES_A_REPAIR, Replica
+from whoismesh.gossip.logs import Logs
+from whoismesh.gossip.replica import Replica
+from whoismesh.gossip.responder import Responder
+from whoismesh.messages import Feed, Members, Run, decode, encode
 from whoismesh.sockets import Inbox, bind_ports, open_socket
 
 CRAWL = bytes(16)
@@ -44,15 +46,14 @@ async def speak(count: int, ready: Connection) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     sockets = [open_socket(context, kind) for kind in (zmq.ROUTER, zmq.PULL, zmq.PUB, zmq.ROUTER)]
 
-    def repair(frames: list[bytes]) -> None:
-        after = decode(frames[1]).after  # type: ignore[attr-defined]
-        for _ in range(PIECES_A_REPAIR):
-            if after < count:
-                blocks = log.after(after)
-                repairs.send(frames[0], encode(Discovered(CRAWL, 0, after + 1, blocks)))
-                after += len(blocks)
+    responder = Responder(Logs(log, lambda origin, number, block: True))
+    nobody = Members(CRAWL, 1, 0, 0, 0, (), ())
 
-    repairs = Inbox(sockets[3], repair)
+    def answer(frames: list[bytes]) -> None:
+        for each in responder.answer(decode(frames[1]), nobody, time.monotonic()):  # type: ignore[arg-type]
+            exchanges.send(frames[0], encode(each))
+
+    exchanges = Inbox(sockets[3], answer)
     ready.send(f"tcp://127.0.0.1:{bind_ports(sockets, '127.0.0.1', 0)}")
     status = {"networks": count, "duplicates": 0, "complete": False, "workers": []}
     while True:
@@ -84,7 +85,7 @@ def bare(count: int, address: str) -> tuple[float, float]:
     log, replica, tree = accepted_log(count), Replica(), PyTricia(32)
     start = time.perf_counter()
     while replica.accepted < count:
-        replica.apply(Discovered(CRAWL, 0, replica.accepted + 1, log.after(replica.accepted)))
+        replica.apply(Run(0, replica.accepted + 1, None, log.after(replica.accepted)), 0.0)
     seconds = time.perf_counter() - start
     for number in range(count):
         tree.insert(FIRST + 64 * number, 26, number)

@@ -9,6 +9,7 @@ from whoismesh.addresses import parse_space
 from whoismesh.ledger.intake import runs
 from whoismesh.messages import (
     Acknowledge,
+    Compare,
     Join,
     LeaseGrant,
     LeaseRequest,
@@ -16,7 +17,6 @@ from whoismesh.messages import (
     Refused,
     Renew,
     Renewed,
-    RepairRequest,
     Results,
     Welcome,
     decode,
@@ -34,12 +34,12 @@ class Script:
     def __init__(self, port=0, lease=None):
         self.context = zmq.Context()
         self.keys = set()
-        self.asked_for_repair = asyncio.Event()
+        self.asked_to_compare = asyncio.Event()
         self.arrived = asyncio.Event()
         self.enough = 1
         self.acknowledging = False
         self.lease = lease
-        kinds = {"leases": zmq.ROUTER, "results": zmq.PULL, "feed": zmq.PUB, "repairs": zmq.ROUTER}
+        kinds = {"leases": zmq.ROUTER, "results": zmq.PULL, "feed": zmq.PUB, "exchanges": zmq.ROUTER}
         self.sockets = {name: open_socket(self.context, kind) for name, kind in kinds.items()}
         self.ports = {
             name: bind_ports([socket], "127.0.0.1", port if name == "leases" else 0)
@@ -49,14 +49,14 @@ class Script:
         self.inboxes = [
             Inbox(self.sockets["leases"], self._on_lease),
             Inbox(self.sockets["results"], self._on_results),
-            Inbox(self.sockets["repairs"], self._on_repair),
+            Inbox(self.sockets["exchanges"], self._on_exchange),
         ]
 
     def _on_lease(self, frames):
         sender, message = frames[0], decode(frames[1])
         if isinstance(message, Join):
-            ports = (self.ports["results"], self.ports["feed"], self.ports["repairs"])
-            self._send(sender, Welcome(CRAWL, message.origin or 1, *ports, 0.2, (), REGISTRIES))
+            ports = (self.ports["results"], self.ports["feed"], self.ports["exchanges"])
+            self._send(sender, Welcome(CRAWL, message.origin or 1, *ports, 0.2, REGISTRIES))
             self.members.add(sender)
         elif sender not in self.members:
             self._send(sender, Refused(CRAWL, "not known here, join again", False))
@@ -68,8 +68,7 @@ class Script:
             gone = () if self.lease is None else message.leases
             if self.acknowledging:
                 self._send(sender, Acknowledge(CRAWL, 1, runs(sequence for _, sequence in self.keys)))
-            # That the accepted log is longer than what the worker has makes it ask for repairs.
-            self._send(sender, Renewed(CRAWL, gone, 5, self.acknowledging))
+            self._send(sender, Renewed(CRAWL, gone, self.acknowledging))
 
     def _send(self, sender, message):
         self.inboxes[0].send(sender, encode(message))
@@ -81,9 +80,9 @@ class Script:
             if len(self.keys) >= self.enough:
                 self.arrived.set()
 
-    def _on_repair(self, frames):
-        assert isinstance(decode(frames[1]), RepairRequest)
-        self.asked_for_repair.set()
+    def _on_exchange(self, frames):
+        assert isinstance(decode(frames[1]), Compare)
+        self.asked_to_compare.set()
 
     async def gets(self, count):
         self.enough = count
@@ -106,15 +105,15 @@ def test_all_links_follow_a_coordinator_to_its_new_ports(in_lab):
             one = await worker(lab, lab.config(), "one", f"tcp://127.0.0.1:{first.ports['leases']}")
             await first.gets(60)
             async with asyncio.timeout(DEADLINE_S):
-                await first.asked_for_repair.wait()
+                await first.asked_to_compare.wait()
             first.close()
             second = Script(first.ports["leases"])
-            assert all(second.ports[name] != first.ports[name] for name in ("results", "feed", "repairs"))
+            assert all(second.ports[name] != first.ports[name] for name in ("results", "feed", "exchanges"))
             # Nothing was acknowledged, so all of it comes once more, at the new place.
             await second.gets(len(first.keys))
             assert first.keys <= second.keys
             async with asyncio.timeout(DEADLINE_S):
-                await second.asked_for_repair.wait()
+                await second.asked_to_compare.wait()
             second.acknowledging = True
             assert await one.ends() == 0
         finally:

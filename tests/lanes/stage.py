@@ -10,20 +10,30 @@ from replies import BASES
 
 from whoismesh.addresses import Range, parse_address
 from whoismesh.answers import Reply
+from whoismesh.blocks import Block, Blocks
+from whoismesh.gossip import events as gossip
 from whoismesh.lanes import Lanes
 from whoismesh.lanes.events import Ask, Event, Instruction, Keep, Received, Replied, Send, Tick
 from whoismesh.lanes.lane import Lane
-from whoismesh.messages import LeaseGrant, Leases, Message, Metrics, Result, Welcome
+from whoismesh.messages import Discovered, LeaseGrant, Leases, Members, Message, Metrics, Peer, Result, Run, Welcome
 from whoismesh.registries import REGISTRIES
 from whoismesh.simulation.audits import audit_lanes
 
 CRAWL = b"0123456789abcdef"
 OTHER = b"x" * 16
 UNLIMITED = tuple(REGISTRIES)
+#: The list of members that a worker is told of after its welcome: itself.
+ALONE = Members(CRAWL, 1, 1, 0, 100, (Peer(7, "tcp://me:1"),), ())
+
+
+def told(origin: int, first: int, *where: str, registry: str = "ripencc", crawl: bytes = CRAWL) -> gossip.Heard:
+    """Return news of blocks: from the coordinator's feed if `origin` is 0, else from a peer."""
+    blocks = Blocks.of(Block(registry, Range.parse(each)) for each in where)
+    return gossip.Heard(Discovered(crawl, (Run(origin, first, None, blocks),)), origin == 0)
 
 
 class Host:
-    """A worker's engine with a clock; keeps what it did, without metrics, which come every second."""
+    """A worker's engine with a clock; keeps what it did, without metrics and exchanges, which come every second."""
 
     def __init__(
         self,
@@ -35,7 +45,7 @@ class Host:
         join: bool = True,
     ) -> None:
         lanes = {registry: Lane(registry, protocols, host_rate, connections) for registry in REGISTRIES}
-        self.lanes = Lanes(lanes, BASES, "host")
+        self.lanes = Lanes(lanes, BASES, "host", lambda: 0.5, "tcp://me:1")
         self.now = 100.0
         self.unlimited = unlimited
         self.grants = 0
@@ -50,10 +60,16 @@ class Host:
         out = self.lanes.handle(event, self.now)
         audit_lanes(self.lanes)
         assert self.lanes._stopped or self.lanes.wake_at(self.now) > self.now, "it would spin"
-        return [each for each in out if not (isinstance(each, Send) and isinstance(each.message, Metrics))]
+        return [
+            each
+            for each in out
+            if not isinstance(each, gossip.Open | gossip.Say | gossip.Close)
+            and not (isinstance(each, Send) and isinstance(each.message, Metrics))
+        ]
 
     def join(self, origin: int = 7) -> list[Instruction]:
-        return self.hear(Welcome(CRAWL, origin, 1, 2, 3, 2.0, (), self.unlimited))
+        out = self.hear(Welcome(CRAWL, origin, 1, 2, 3, 2.0, self.unlimited))
+        return out + [each for each in self.hear(ALONE) if each != gossip.Listen(())]
 
     def hear(self, message: Message, after_s: float = 0.0) -> list[Instruction]:
         return self.do(Received(message), after_s)

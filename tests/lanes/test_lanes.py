@@ -7,24 +7,21 @@ from collections.abc import Callable
 import pytest
 import replies
 from replies import URLS
-from stage import CRAWL, OTHER, UNLIMITED, Host, asks, kept, number, only_ask, sent
+from stage import CRAWL, OTHER, UNLIMITED, Host, asks, kept, number, only_ask, sent, told
 
 from whoismesh.addresses import Range
 from whoismesh.answers import Reply
-from whoismesh.blocks import Block, Blocks
+from whoismesh.gossip.events import Listen
 from whoismesh.lanes.engine import DRAIN_S, FAILURES_IN_A_ROW, MOST_UNACKNOWLEDGED, RESEND_S
 from whoismesh.lanes.events import (
     Ask,
     Broken,
-    Connect,
     Drain,
     Forget,
-    Heard,
     Joined,
     Keep,
     Note,
     Recovered,
-    Repair,
     Replied,
     Resend,
     Send,
@@ -33,7 +30,6 @@ from whoismesh.lanes.events import (
 )
 from whoismesh.messages import (
     Acknowledge,
-    Discovered,
     Join,
     LeaseGrant,
     LeaseRequest,
@@ -46,7 +42,6 @@ from whoismesh.messages import (
     Refused,
     Renew,
     Renewed,
-    RepairRequest,
     Return,
     Signal,
     Welcome,
@@ -58,20 +53,20 @@ from whoismesh.registries import REGISTRIES
 
 def test_a_worker_asks_to_join_until_it_is_taken_in_and_then_wishes_for_work() -> None:
     host = Host(join=False)
-    host.lanes.gossip = "tcp://me"
-    ask = Send(Join(b"", "host", "tcp://me", 0, ()))
+    ask = Send(Join(b"", "host", "tcp://me:1", 0, ()))
     assert host.do(Tick()) == [ask]
     for wait_s in (0.5, 1.0, 2.0, 4.0, 4.0):
         assert host.do(Tick(), wait_s - 0.1) == []
         assert host.do(Tick(), 0.1) == [ask]
-    peers = (Peer(7, "tcp://me"), Peer(8, "tcp://you"))
-    out = host.hear(Welcome(CRAWL, 7, 1, 2, 3, 2.0, peers, UNLIMITED))
+    out = host.hear(Welcome(CRAWL, 7, 1, 2, 3, 2.0, UNLIMITED))
     assert out == [
         Joined(CRAWL, 7, 1, 2, 3),
-        Connect(("tcp://you",)),
         Send(LeaseRequest(CRAWL, 7, dict.fromkeys(REGISTRIES, 0.0))),
     ]
-    assert host.hear(Members(CRAWL, (*peers, Peer(9, "tcp://they")))) == [Connect(("tcp://you", "tcp://they"))]
+    peers = (Peer(7, "tcp://me:1"), Peer(8, "tcp://you:1"))
+    assert host.hear(Members(CRAWL, 1, 2, 0, 8, peers, ())) == [Listen(("tcp://you:1",))]
+    they = Members(CRAWL, 1, 3, 2, 9, (Peer(9, "tcp://they:1"),), ())
+    assert host.hear(they) == [Listen(("tcp://you:1", "tcp://they:1"))]
 
 
 def test_a_worker_refused_for_good_stops_with_the_reason() -> None:
@@ -83,7 +78,7 @@ def test_a_worker_refused_for_good_stops_with_the_reason() -> None:
 
 def test_a_welcome_of_another_crawl_stops_the_worker() -> None:
     host = Host()
-    (stop,) = host.hear(Welcome(OTHER, 7, 1, 2, 3, 2.0, (), ()))
+    (stop,) = host.hear(Welcome(OTHER, 7, 1, 2, 3, 2.0, ()))
     assert isinstance(stop, Stop)
     assert "another crawl" in stop.error
 
@@ -92,12 +87,12 @@ def test_a_worker_that_is_not_known_any_more_joins_again_with_its_origin_and_lea
     host = Host()
     host.lease("193.0.0.0/22")
     grant = LeaseGrant(1, "ripencc", (Range.parse("193.0.0.0/22"),), False, False)
-    rejoin = Send(Join(CRAWL, "host", "", 7, (grant,)))
+    rejoin = Send(Join(CRAWL, "host", "tcp://me:1", 7, (grant,)))
     assert host.hear(Refused(CRAWL, "not known here", False)) == [rejoin]
     assert host.hear(Refused(CRAWL, "not known here", False)) == [], "asked already"
     assert host.do(Tick(), 2.0) == [rejoin]
     out = host.join()
-    assert out[:2] == [Joined(CRAWL, 7, 1, 2, 3), Connect(())]
+    assert out[0] == Joined(CRAWL, 7, 1, 2, 3)
 
 
 def test_nothing_is_asked_while_not_joined() -> None:
@@ -113,14 +108,15 @@ def test_nothing_is_asked_while_not_joined() -> None:
 def test_messages_of_another_crawl_are_counted_and_dropped() -> None:
     host = Host()
     assert host.hear(Leases(OTHER, ())) == []
-    assert host.do(Heard(Discovered(OTHER, 0, 1, Blocks.of((Block("arin", Range.parse("8.0.0.0/9")),))))) == []
-    assert host.lanes.counters["messages_of_another_crawl"] == 2
+    assert host.do(told(0, 1, "8.0.0.0/9", registry="arin", crawl=OTHER)) == []
+    assert host.lanes.counters["messages_of_another_crawl"] == 1
+    assert host.lanes.gossip.counters["messages_of_another_crawl"] == 1
     assert len(host.lanes.replica.table) == 0
 
 
 def test_messages_for_coordinators_are_counted_and_dropped() -> None:
     host = Host()
-    assert host.hear(Renew(CRAWL, 7, {}, 0)) == []
+    assert host.hear(Renew(CRAWL, 7, {})) == []
     assert host.lanes.counters["messages_unexpected"] == 1
 
 
@@ -160,7 +156,7 @@ def test_not_found_closes_the_block_a_registry_allocates() -> None:
 
 def test_not_found_where_gossip_knows_a_holder_closes_a_block_too() -> None:
     host = Host()
-    host.do(Heard(Discovered(CRAWL, 3, 1, Blocks.of((Block("ripencc", Range.parse("193.0.0.0/16")),)))))
+    host.do(told(3, 1, "193.0.0.0/16"))
     out = host.answer(only_ask(host.lease("193.0.0.0/23", verify=True)), replies.not_found)
     assert kept(out).status == "unallocated"
     assert [str(each) for each in host.lane().open] == ["193.0.0.0/24"]
@@ -175,7 +171,7 @@ def test_a_finished_lease_is_returned_and_another_wished_for() -> None:
 
 def test_a_lease_that_is_known_entirely_is_returned_at_once_and_not_asked_about() -> None:
     host = Host()
-    host.do(Heard(Discovered(CRAWL, 3, 1, Blocks.of((Block("ripencc", Range.parse("193.0.0.0/21")),)))))
+    host.do(told(3, 1, "193.0.0.0/21"))
     out = host.lease("193.0.0.0/24", "193.0.4.0/24")
     assert asks(out) == []
     assert sent(out, Return) == [Return(CRAWL, 7, 1, ())]
@@ -184,19 +180,19 @@ def test_a_lease_that_is_known_entirely_is_returned_at_once_and_not_asked_about(
 
 def test_only_a_lease_to_verify_asks_about_what_is_known() -> None:
     host = Host()
-    host.do(Heard(Discovered(CRAWL, 3, 1, Blocks.of((Block("ripencc", Range.parse("193.0.0.0/21")),)))))
+    host.do(told(3, 1, "193.0.0.0/21"))
     assert only_ask(host.lease("193.0.0.0/24", verify=True)).address == number("193.0.0.128")
 
 
 def test_gossip_closes_gaps_and_finishes_leases() -> None:
     host = Host()
     first = only_ask(host.lease("193.0.0.0/24", "193.0.2.0/24"))
-    news = Discovered(CRAWL, 3, 1, Blocks.of((Block("ripencc", Range.parse("193.0.0.0/22")),)))
-    out = host.do(Heard(news))
+    news = told(3, 1, "193.0.0.0/22")
+    out = host.do(news)
     assert sent(out, Return) == [Return(CRAWL, 7, 1, ())]
     assert host.lanes.counters["hits"] == 1
     assert kept(host.answer(first, replies.network, "193.0.0.0/22")).status == "network", "it was on its way"
-    assert host.do(Heard(news)) == []
+    assert host.do(news) == []
 
 
 def test_errands_are_asked_before_the_gaps_of_other_leases() -> None:
@@ -211,7 +207,7 @@ def test_errands_are_asked_before_the_gaps_of_other_leases() -> None:
 
 def test_a_known_errand_is_skipped_unless_it_is_to_be_verified() -> None:
     host = Host()
-    host.do(Heard(Discovered(CRAWL, 3, 1, Blocks.of((Block("arin", Range.parse("193.0.0.0/21")),)))))
+    host.do(told(3, 1, "193.0.0.0/21", registry="arin"))
     assert sent(host.lease("193.0.6.1", registry="arin", first=True), Return) == [Return(CRAWL, 7, 1, ())]
     assert only_ask(host.lease("193.0.6.1", registry="arin", first=True, verify=True)).address == number("193.0.6.1")
 
@@ -220,7 +216,7 @@ def test_a_lease_that_is_gone_takes_its_gaps_along_but_not_those_of_another() ->
     host = Host()
     host.lease("193.0.0.0/23")
     host.lease("193.0.1.0/24", "193.0.8.0/24")
-    host.hear(Renewed(CRAWL, (1,), 0, False))
+    host.hear(Renewed(CRAWL, (1,), False))
     assert [str(each) for each in host.lane().open] == ["193.0.1.0/24", "193.0.8.0/24"]
 
 
@@ -494,7 +490,7 @@ def test_what_an_earlier_process_left_is_sent_first_and_work_waits_for_it() -> N
     host = Host(join=False)
     host.do(Recovered(((3, 1), (3, 2))))
     out = host.join()
-    assert out == [Joined(CRAWL, 7, 1, 2, 3), Connect(()), Resend()]
+    assert out == [Joined(CRAWL, 7, 1, 2, 3), Resend()]
     out = host.hear(Acknowledge(CRAWL, 3, ((1, 2),)), 0.5)
     assert out[0] == Forget(3, ((1, 2),))
     assert sent(out, LeaseRequest) != []
@@ -520,33 +516,16 @@ def test_gossip_that_touches_no_gap_of_ours_is_learned_and_no_more() -> None:
     host.lease("193.0.0.0/24")
     late = host.now + 1.5  # metrics are due
     host.now = late
-    assert (
-        host.lanes.handle(Heard(Discovered(CRAWL, 3, 1, Blocks.of((Block("arin", Range.parse("8.0.0.0/9")),)))), late)
-        == []
-    )
+    assert host.lanes.handle(told(3, 1, "8.0.0.0/9", registry="arin"), late) == []
     assert host.lanes.replica.table.hit("8.1.2.3") == Range.parse("8.0.0.0/9")
     assert host.lanes.counters["hits"] == 0
     assert host.lanes.handle(Tick(), late) != []
 
 
-def test_renewals_name_the_leases_and_how_far_the_accepted_log_is_known() -> None:
+def test_renewals_name_the_leases_and_what_is_left_of_them() -> None:
     host = Host()
     host.lease("193.0.0.0/24")
-    host.do(Heard(Discovered(CRAWL, 0, 1, Blocks.of((Block("arin", Range.parse("8.0.0.0/9")),)))))
-    assert Send(Renew(CRAWL, 7, {1: 1}, 1)) in host.do(Tick(), 2.0)
-
-
-def test_a_hole_in_the_accepted_log_is_repaired() -> None:
-    host = Host()
-    host.hear(Renewed(CRAWL, (), 5, False))
-    assert host.lanes.replica.counters["gossip_repairs"] == 1
-    out = host.do(Tick(), 2.0)
-    assert Repair(RepairRequest(CRAWL, 0)) in out
-    blocks = tuple(Block("arin", Range.parse(f"8.{each}.0.0/16")) for each in range(5))
-    assert Repair(RepairRequest(CRAWL, 3)) in host.do(Heard(Discovered(CRAWL, 0, 1, Blocks.of(blocks[:3]))))
-    host.do(Heard(Discovered(CRAWL, 0, 4, Blocks.of(blocks[3:]))))
-    assert not [each for each in host.do(Tick(), 10.0) if isinstance(each, Repair)]
-    assert host.lanes.replica.accepted == 5
+    assert Send(Renew(CRAWL, 7, {1: 1})) in host.do(Tick(), 2.0)
 
 
 # -- the end -------------------------------------------------------------------------------------------------------
@@ -555,7 +534,7 @@ def test_a_hole_in_the_accepted_log_is_repaired() -> None:
 def test_the_end_of_the_crawl_is_the_end_of_the_worker_once_its_spool_is_empty() -> None:
     host = Host()
     host.answer(only_ask(host.lease("193.0.0.0/24")), replies.not_found)
-    assert not [each for each in host.hear(Renewed(CRAWL, (), 0, True)) if isinstance(each, Stop)]
+    assert not [each for each in host.hear(Renewed(CRAWL, (), True)) if isinstance(each, Stop)]
     out = host.hear(Acknowledge(CRAWL, 7, ((1, 1),)))
     assert out[0] == Forget(7, ((1, 1),))
     assert [type(each.message) for each in out if isinstance(each, Send)] == [Leave]

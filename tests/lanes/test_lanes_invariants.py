@@ -13,13 +13,13 @@ from replies import BASES, URLS
 from whoismesh.addresses import Range
 from whoismesh.answers import Reply
 from whoismesh.blocks import Block, Blocks
+from whoismesh.gossip import events as gossip
 from whoismesh.lanes import Lanes
 from whoismesh.lanes.events import (
     Ask,
     Broken,
     Drain,
     Event,
-    Heard,
     Instruction,
     Keep,
     Received,
@@ -38,6 +38,7 @@ from whoismesh.messages import (
     Refused,
     Renewed,
     Return,
+    Run,
     Welcome,
 )
 from whoismesh.rangesets import RangeSet
@@ -58,7 +59,7 @@ class Host:
         lanes = {
             registry: Lane(registry, ("rdap", "whois"), host_rate, connections) for registry in ("ripencc", "arin")
         }
-        self.lanes = Lanes(lanes, BASES, "host")
+        self.lanes = Lanes(lanes, BASES, "host", lambda: 0.5)
         self.unlimited = unlimited
         self.now = 100.0
         self.number = 0
@@ -135,7 +136,7 @@ class Host:
             case "welcome":
                 for each in self.permits.values():
                     each.clear()
-                self.do(Received(Welcome(CRAWL, 7, 1, 2, 3, 2.0, (), self.unlimited)))
+                self.do(Received(Welcome(CRAWL, 7, 1, 2, 3, 2.0, self.unlimited)))
             case "refused":
                 self.do(Received(Refused(CRAWL, "", False)))
             case "lease":
@@ -149,7 +150,7 @@ class Host:
                 number = sorted(self.leased)[pick % len(self.leased)]
                 if self.lanes._membership.joined:
                     del self.leased[number]
-                    self.do(Received(Renewed(CRAWL, (number,), 0, False)))
+                    self.do(Received(Renewed(CRAWL, (number,), False)))
             case "permits":
                 delays = tuple(sorted(0.02 * ((pick >> each) % 50) for each in range(size % 8)))
                 if not delays:
@@ -158,7 +159,8 @@ class Host:
                 self.do(Received(Permits(CRAWL, registry, delays)))
             case "heard":
                 self.news += 1
-                self.do(Heard(Discovered(CRAWL, 3, self.news, Blocks.of((Block("ripencc", where),)))))
+                run = Run(0, self.news, None, Blocks.of((Block("ripencc", where),)))
+                self.do(gossip.Heard(Discovered(CRAWL, (run,)), True))
             case "answer" if self.waiting:
                 number = sorted(self.waiting)[pick % len(self.waiting)]
                 ask = self.waiting.pop(number)

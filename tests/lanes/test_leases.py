@@ -59,7 +59,7 @@ def test_after_a_pause_a_worker_renews_before_it_asks() -> None:
     out = host.do(host.reply_to(first, replies.not_found), paused=True)
     assert asks(out) == []
     assert [each.leases for each in sent(out, Renew)] == [{1: 2}]
-    assert len(asks(host.hear(Renewed(CRAWL, (), 0, False), 0.1))) == 1
+    assert len(asks(host.hear(Renewed(CRAWL, (), False), 0.1))) == 1
 
 
 def test_after_a_pause_a_worker_that_hears_nothing_goes_on_with_its_leases() -> None:
@@ -76,7 +76,7 @@ def test_a_lease_that_went_to_somebody_else_in_a_pause_is_not_worked_on() -> Non
     only_ask(host.lease("193.0.0.0/24", "193.0.2.0/24"))
     host.now += 60.0
     host.do(Tick(), paused=True)
-    assert asks(host.hear(Renewed(CRAWL, (1,), 0, False))) == []
+    assert asks(host.hear(Renewed(CRAWL, (1,), False))) == []
     assert not host.lane().open
 
 
@@ -103,7 +103,7 @@ def test_permits_that_waited_out_a_pause_are_not_used_and_asked_for_again() -> N
     host.now += 60.0
     host.do(Tick(), paused=True)
     assert asks(host.hear(Permits(CRAWL, "ripencc", (0.0, 0.1)))) == []
-    out = host.hear(Renewed(CRAWL, (), 0, False), 0.05)
+    out = host.hear(Renewed(CRAWL, (), False), 0.05)
     assert asks(out) == []
     assert asks(host.do(Tick(), 0.1)) == []
     assert host.lane().wanted > 0

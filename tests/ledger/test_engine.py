@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from scenes import ALICE, BOB, CRAWL, UNLIMITED, address, arrive, granted, join, lease, make, make_ledger, places
 
@@ -12,14 +10,15 @@ from whoismesh.blocks import Block, Blocks
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.engine import ADOPTION_S
 from whoismesh.ledger.events import (
+    Asked,
     Collected,
     Finish,
+    Instruction,
     Note,
     Publish,
     Received,
-    RepairAsked,
+    Reply,
     Send,
-    SendRepair,
     Store,
     StoreCounters,
     Stored,
@@ -29,6 +28,7 @@ from whoismesh.ledger.leases import AWAIT_S, LEASE_TTL_S
 from whoismesh.ledger.status import status
 from whoismesh.messages import (
     Acknowledge,
+    Digest,
     Discovered,
     Feed,
     Join,
@@ -44,13 +44,20 @@ from whoismesh.messages import (
     Refused,
     Renew,
     Renewed,
-    RepairRequest,
     Results,
     Return,
+    Run,
+    Sent,
     Signal,
     Welcome,
 )
 from whoismesh.registries import REGISTRIES
+
+
+def accepted(first: int, *blocks: Block) -> Discovered:
+    """Return a part of the accepted log."""
+    return Discovered(CRAWL, (Run(0, first, None, Blocks.of(blocks)),))
+
 
 # -- members -------------------------------------------------------------------------------------------------------
 
@@ -58,18 +65,23 @@ from whoismesh.registries import REGISTRIES
 def test_a_joiner_gets_an_origin_and_the_others_hear_of_it() -> None:
     ledger = make_ledger("193.0.0.0/16")
     first = ledger.handle(Received(ALICE, Join(b"", "a", "tcp://a", 0, ())), 0.0)
-    peer = Peer(100, "tcp://a")
+    one = Members(CRAWL, 1, 1, 0, 100, (Peer(100, "tcp://a"),), ())
     assert first == [
-        Send(ALICE, Welcome(CRAWL, 100, 1, 2, 3, 2.0, (peer,), UNLIMITED)),
+        Publish(one),
+        Send(ALICE, Welcome(CRAWL, 100, 1, 2, 3, 2.0, UNLIMITED)),
+        Send(ALICE, one),
         Note("worker_joined", {"origin": 100, "host": "a"}),
     ]
     second = ledger.handle(Received(BOB, Join(b"", "b", "tcp://b", 0, ())), 1.0)
-    both = (peer, Peer(101, "tcp://b"))
+    peers = (Peer(100, "tcp://a"), Peer(101, "tcp://b"))
     assert second == [
-        Send(BOB, Welcome(CRAWL, 101, 1, 2, 3, 2.0, both, UNLIMITED)),
+        Publish(Members(CRAWL, 1, 2, 1, 101, peers[1:], ())),
+        Send(BOB, Welcome(CRAWL, 101, 1, 2, 3, 2.0, UNLIMITED)),
+        Send(BOB, Members(CRAWL, 1, 2, 0, 101, peers, ())),
         Note("worker_joined", {"origin": 101, "host": "b"}),
-        Send(ALICE, Members(CRAWL, both)),
     ]
+    third = ledger.handle(Received(ALICE, Leave(CRAWL, 100, "a", {})), 2.0)
+    assert Publish(Members(CRAWL, 1, 3, 2, 101, (), (100,))) in third
 
 
 def test_joining_twice_over_one_link_keeps_the_origin() -> None:
@@ -81,15 +93,15 @@ def test_a_worker_of_another_crawl_is_refused_for_good() -> None:
     ledger = make_ledger("193.0.0.0/16")
     refused = [Send(ALICE, Refused(CRAWL, "this coordinator runs another crawl", True))]
     assert ledger.handle(Received(ALICE, Join(b"x" * 16, "a", "", 0, ())), 0.0) == refused
-    assert ledger.handle(Received(ALICE, Renew(b"x" * 16, 5, {}, 0)), 0.0) == refused
+    assert ledger.handle(Received(ALICE, Renew(b"x" * 16, 5, {})), 0.0) == refused
 
 
 def test_whoever_is_not_known_is_asked_to_join_again() -> None:
     ledger = make_ledger("193.0.0.0/16")
     refused = [Send(ALICE, Refused(CRAWL, "not known here, join again", False))]
-    assert ledger.handle(Received(ALICE, Renew(CRAWL, 100, {}, 0)), 0.0) == refused
+    assert ledger.handle(Received(ALICE, Renew(CRAWL, 100, {})), 0.0) == refused
     join(ledger)
-    assert ledger.handle(Received(ALICE, Renew(CRAWL, 101, {}, 0)), 0.0) == refused, "another's origin"
+    assert ledger.handle(Received(ALICE, Renew(CRAWL, 101, {})), 0.0) == refused, "another's origin"
 
 
 def test_when_no_origin_is_left_a_joiner_is_told_to_come_later() -> None:
@@ -118,6 +130,7 @@ def test_a_silent_worker_is_lost_and_its_leases_are_not() -> None:
     assert ledger.handle(Tick(), lost_at) == [
         Note("lease_expired", {"lease": grants[0].lease, "origin": origin}, "warning"),
         Note("worker_lost", {"origin": origin, "host": "alice"}, "warning"),
+        Publish(Members(CRAWL, 1, 2, 1, origin, (), (origin,))),
     ]
     assert places(ledger)["suspect ripencc"] == [str(grants[0].ranges[0])]
 
@@ -129,6 +142,7 @@ def test_leaving_makes_the_leases_awaited_and_then_suspect() -> None:
     assert ledger.handle(Received(ALICE, Leave(CRAWL, origin, "alice", {})), 1.0) == [
         StoreCounters(origin, "alice", {}),
         Note("worker_left", {"origin": origin, "host": "alice"}),
+        Publish(Members(CRAWL, 1, 2, 1, origin, (), (origin,))),
     ]
     assert places(ledger)[f"awaited {grant.lease}"] == [str(grant.ranges[0])]
     ledger.handle(Tick(), 1.0 + AWAIT_S)
@@ -221,8 +235,8 @@ def test_a_renewal_keeps_leases_alive_and_names_those_that_are_gone() -> None:
     origin = join(ledger)
     (grant,) = lease(ledger, origin)
     for now in (10.0, 25.0, 40.0):
-        out = ledger.handle(Received(ALICE, Renew(CRAWL, origin, {grant.lease: 1, 7: 1}, 0)), now)
-        assert out == [Send(ALICE, Renewed(CRAWL, (7,), 0, False))]
+        out = ledger.handle(Received(ALICE, Renew(CRAWL, origin, {grant.lease: 1, 7: 1})), now)
+        assert out == [Send(ALICE, Renewed(CRAWL, (7,), False))]
         ledger.handle(Tick(), now + 0.1)
     assert grant.lease in ledger.desk.leases
     ledger.handle(Tick(), 40.0 + LEASE_TTL_S + 0.1)
@@ -238,13 +252,13 @@ def test_a_restarted_coordinator_gives_announced_leases_back() -> None:
 
     second = make_ledger("193.0.0.0/16", epoch=2)
     second.replay(result)
-    refused = second.handle(Received(ALICE, Renew(CRAWL, origin, {grant.lease: 1}, 0)), 0.0)
+    refused = second.handle(Received(ALICE, Renew(CRAWL, origin, {grant.lease: 1})), 0.0)
     assert refused == [Send(ALICE, Refused(CRAWL, "not known here, join again", False))]
     out = second.handle(Received(ALICE, Join(CRAWL, "alice", "", origin, (grant,))), 0.1)
-    assert out[0] == Send(ALICE, Welcome(CRAWL, origin, 1, 2, 3, 2.0, (), UNLIMITED))
+    assert out[1] == Send(ALICE, Welcome(CRAWL, origin, 1, 2, 3, 2.0, UNLIMITED))
     assert places(second)[f"lease {grant.lease}"] == ["193.0.132.0-193.0.159.255"]
-    assert second.handle(Received(ALICE, Renew(CRAWL, origin, {grant.lease: 1}, 0)), 1.0) == [
-        Send(ALICE, Renewed(CRAWL, (), 1, False))
+    assert second.handle(Received(ALICE, Renew(CRAWL, origin, {grant.lease: 1})), 1.0) == [
+        Send(ALICE, Renewed(CRAWL, (), False))
     ]
     (other,) = lease(second, origin, now=ADOPTION_S)
     assert other.lease == (2 << 32) + 1
@@ -258,8 +272,8 @@ def test_an_announced_lease_is_given_back_only_as_far_as_it_is_free() -> None:
     assert lease(second, bob, BOB) == (), "whoever holds a lease gets time to announce it"
     assert granted(second.handle(Tick(), ADOPTION_S)) != ()
     second.handle(Received(ALICE, Join(CRAWL, "alice", "", 100, (grant,))), 0.1)
-    out = second.handle(Received(ALICE, Renew(CRAWL, 100, {grant.lease: 1}, 0)), 1.0)
-    assert out == [Send(ALICE, Renewed(CRAWL, (grant.lease,), 0, False))]
+    out = second.handle(Received(ALICE, Renew(CRAWL, 100, {grant.lease: 1})), 1.0)
+    assert out == [Send(ALICE, Renewed(CRAWL, (grant.lease,), False))]
 
 
 # -- results -------------------------------------------------------------------------------------------------------
@@ -274,7 +288,7 @@ def test_nothing_is_settled_acknowledged_or_told_on_before_it_is_stored() -> Non
     assert ledger.handle(Collected(Results(CRAWL, (result,))), 1.1) == [], "on its way to the disk"
     assert ledger.handle(Stored((result,)), 1.2) == [
         Send(ALICE, Acknowledge(CRAWL, origin, ((1, 1),))),
-        Publish(Discovered(CRAWL, 0, 1, Blocks.of((Block("ripencc", Range.parse("193.0.0.0/21")),)))),
+        Publish(accepted(1, Block("ripencc", Range.parse("193.0.0.0/21")))),
     ]
     assert ledger.coverage.held.size == 2048
     assert ledger.networks == {"ripencc": 1}
@@ -448,7 +462,7 @@ def test_a_failure_is_tried_again_later_and_settled_with_its_reason_after_the_la
         (grant,) = granted(out)
         assert grant.first_in_line
         now += wait_s + 1.0
-        ledger.handle(Received(ALICE, Renew(CRAWL, origin, {}, 0)), now)
+        ledger.handle(Received(ALICE, Renew(CRAWL, origin, {})), now)
     out = arrive(ledger, make(origin, 3, "malformed", "193.0.0.128"), now=now)
     assert ledger.failures == [(address("193.0.0.128"), "why")]
     assert Finish(True) in out
@@ -520,7 +534,7 @@ def test_slow_down_takes_all_permits_back_halves_the_rate_and_waits_as_told() ->
     assert ledger.handle(Received(BOB, Signal(CRAWL, bob, "ripencc", "limited", 30.0, "429")), 100.2) == []
     assert ledger.handle(Received(BOB, PermitRequest(CRAWL, bob, "ripencc", 5)), 100.3) == []
     for each, origin in ((ALICE, alice), (BOB, bob)):
-        ledger.handle(Received(each, Renew(CRAWL, origin, {}, 0)), 115.0)
+        ledger.handle(Received(each, Renew(CRAWL, origin, {})), 115.0)
     assert ledger.handle(Tick(), 129.1) == []
     (dealt,) = ledger.handle(Tick(), 129.8)
     assert isinstance(dealt, Send)
@@ -544,9 +558,9 @@ def test_a_limit_ends_the_freedom_of_an_unlimited_registry_also_for_those_who_jo
     alice = join(ledger)
     ledger.handle(Received(ALICE, Signal(CRAWL, alice, "arin", "limited", None, "429")), 1.0)
     out = ledger.handle(Received(BOB, Join(b"", "b", "", 0, ())), 2.0)
-    assert isinstance(out[0], Send)
-    assert isinstance(out[0].message, Welcome)
-    assert out[0].message.unlimited == tuple(each for each in REGISTRIES if each != "arin")
+    assert isinstance(out[1], Send)
+    assert isinstance(out[1].message, Welcome)
+    assert out[1].message.unlimited == tuple(each for each in REGISTRIES if each != "arin")
 
 
 def test_a_restarted_coordinator_deals_nothing_while_the_permits_of_the_former_may_be_used() -> None:
@@ -585,10 +599,8 @@ def test_the_crawl_finishes_when_all_is_settled_and_everybody_is_told() -> None:
     ledger = make_ledger("193.0.0.0/24")
     origin = join(ledger)
     out = arrive(ledger, make(origin, 1, "network", "193.0.0.1", "193.0.0.0/21"))
-    assert out[2:] == [Finish(True), Send(ALICE, Renewed(CRAWL, (), 1, True))]
-    assert ledger.handle(Received(ALICE, Renew(CRAWL, origin, {}, 1)), 2.0) == [
-        Send(ALICE, Renewed(CRAWL, (), 1, True))
-    ]
+    assert out[2:] == [Finish(True), Send(ALICE, Renewed(CRAWL, (), True))]
+    assert ledger.handle(Received(ALICE, Renew(CRAWL, origin, {})), 2.0) == [Send(ALICE, Renewed(CRAWL, (), True))]
     assert ledger.handle(Tick(), 10.0) == []
 
 
@@ -601,7 +613,7 @@ def test_a_crawl_whose_registries_are_all_out_of_reach_stops_and_may_still_be_co
     ledger = make_ledger("193.0.0.0/24")
     origin = join(ledger)
     ledger.handle(Received(ALICE, Signal(CRAWL, origin, "ripencc", "unreachable", None, "refused")), 1.0)
-    ledger.handle(Received(ALICE, Renew(CRAWL, origin, {}, 0)), 15.0)
+    ledger.handle(Received(ALICE, Renew(CRAWL, origin, {})), 15.0)
     assert not [each for each in ledger.handle(Tick(), 20.5) if isinstance(each, Finish)]
     assert ledger.handle(Tick(), 21.5) == [Finish(False, "ripencc: refused")]
     assert ledger.handle(Tick(), 22.5) == []
@@ -615,24 +627,28 @@ def test_a_registry_that_says_slow_down_is_not_out_of_reach() -> None:
     ledger.handle(Received(ALICE, Signal(CRAWL, origin, "ripencc", "unreachable", None, "refused")), 1.0)
     ledger.handle(Received(ALICE, Signal(CRAWL, origin, "ripencc", "limited", 3_600.0, "429")), 5.0)
     for now in range(10, 700, 10):
-        ledger.handle(Received(ALICE, Renew(CRAWL, origin, {}, 0)), float(now))
+        ledger.handle(Received(ALICE, Renew(CRAWL, origin, {})), float(now))
         assert not [each for each in ledger.handle(Tick(), now + 0.5) if isinstance(each, Finish)]
 
 
 # -- repairs and counters ------------------------------------------------------------------------------------------
 
 
-def test_the_accepted_log_is_repaired_from_any_point() -> None:
+def test_the_accepted_log_is_told_from_any_point() -> None:
     ledger = make_ledger("193.0.0.0/16")
     results = [make(1, number, "network", f"193.0.{number}.1", f"193.0.{number}.0/24") for number in (1, 2, 3)]
     arrive(ledger, *results)
     blocks = tuple(Block("ripencc", result.range) for result in results)
-    ask: Callable[[int], RepairAsked] = lambda after: RepairAsked(BOB, RepairRequest(CRAWL, after))  # noqa: E731
-    assert ledger.handle(ask(0), 1.0) == [SendRepair(BOB, Discovered(CRAWL, 0, 1, Blocks.of(blocks)))]
-    assert ledger.handle(ask(2), 1.0) == [SendRepair(BOB, Discovered(CRAWL, 0, 3, Blocks.of(blocks[2:])))]
-    assert ledger.handle(ask(3), 1.0) == []
-    assert ledger.handle(ask(2**53), 1.0) == []
-    assert ledger.handle(RepairAsked(BOB, RepairRequest(b"x" * 16, 0)), 1.0) == []
+
+    def ask(after: int, crawl: bytes = CRAWL) -> list[Instruction]:
+        return ledger.handle(Asked(BOB, Digest(crawl, after, {}, None, 1_000)), 1.0)
+
+    end = Reply(BOB, Sent(CRAWL, False, False))
+    assert ask(0) == [Reply(BOB, accepted(1, *blocks)), end]
+    assert ask(2) == [Reply(BOB, accepted(3, blocks[2])), end]
+    assert ask(3) == [end]
+    assert ask(2**53) == [end]
+    assert ask(0, b"x" * 16) == []
 
 
 def test_the_last_counters_of_a_worker_that_left_stay_in_the_sums() -> None:

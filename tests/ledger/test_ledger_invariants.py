@@ -105,7 +105,7 @@ class Mesh:
             case "wish":
                 self.handle(Received(sender, LeaseRequest(CRAWL, origin, {REGISTRIES[pick % 5]: float(size)})))
             case "renew":
-                self.handle(Received(sender, Renew(CRAWL, origin, dict.fromkeys(self.grants[worker], 1), 0)))
+                self.handle(Received(sender, Renew(CRAWL, origin, dict.fromkeys(self.grants[worker], 1))))
             case "return" if held:
                 grant = held[pick % len(held)]
                 del self.grants[worker][grant.lease]

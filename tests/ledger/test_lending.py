@@ -106,7 +106,7 @@ def test_a_lease_in_which_its_worker_sees_no_gap_is_not_split() -> None:
     ledger = make_ledger("193.0.0.0/24")
     alice, bob = join(ledger), join(ledger, BOB)
     (grant,) = lease(ledger, alice)
-    ledger.handle(Received(ALICE, Renew(CRAWL, alice, {grant.lease: 0}, 0)), 1.0)
+    ledger.handle(Received(ALICE, Renew(CRAWL, alice, {grant.lease: 0})), 1.0)
     assert splits(wish(ledger, bob, BOB, 5.0)) == []
 
 
@@ -139,8 +139,8 @@ def test_an_address_that_failed_waits_for_another_worker_only_for_a_while() -> N
     arrive(ledger, make(alice, 1, "failed", "193.0.0.128"), now=1.0)
     wish(ledger, alice, ALICE, 6.1)
     for now in (6.2, 10.0, 15.9):
-        ledger.handle(Received(BOB, Renew(CRAWL, 101, {}, 0)), now)
-        assert granted(ledger.handle(Received(ALICE, Renew(CRAWL, alice, {}, 0)), now)) == ()
+        ledger.handle(Received(BOB, Renew(CRAWL, 101, {})), now)
+        assert granted(ledger.handle(Received(ALICE, Renew(CRAWL, alice, {})), now)) == ()
     assert granted(ledger.handle(Tick(), 16.1))[0].ranges == (address("193.0.0.128"),)
 
 

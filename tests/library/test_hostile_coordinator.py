@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,12 +14,15 @@ import whoismesh
 from whoismesh import listener
 from whoismesh.addresses import Range
 from whoismesh.blocks import Block, BlockLog, Blocks
-from whoismesh.messages import MAX_FRAME_BYTES, Discovered, Feed, Leave, decode, encode, topic
-from whoismesh.replica import PIECES_A_REPAIR
+from whoismesh.gossip.logs import Logs
+from whoismesh.gossip.responder import Responder
+from whoismesh.messages import MAX_FRAME_BYTES, Discovered, Feed, Leave, Members, Run, decode, encode, topic
 from whoismesh.sockets import Inbox, bind_ports, open_socket
 
 CRAWL = b"0123456789abcdef"
 DEADLINE_S = 30
+MEMBERS = Members(CRAWL, 1, 0, 0, 0, (), ())
+EVERYTHING = Block("arin", Range(4, 0, 2**32 - 1))
 
 
 class Impostor:
@@ -28,17 +32,15 @@ class Impostor:
         self.sockets = [open_socket(context, kind) for kind in (zmq.ROUTER, zmq.PULL, zmq.PUB, zmq.ROUTER)]
         self.endpoint = f"tcp://127.0.0.1:{bind_ports(self.sockets, '127.0.0.1', 0)}"
         self.log = BlockLog()
-        self.repairs = Inbox(self.sockets[3], self.on_repair)
+        self.responder = Responder(Logs(self.log, lambda origin, number, block: True))
+        self.exchanges = Inbox(self.sockets[3], self.on_exchange)
         self.extra = []
 
-    def on_repair(self, frames):
-        after = decode(frames[1]).after
+    def on_exchange(self, frames):
         for each in self.extra:
-            self.repairs.send(frames[0], *each)
-        for _ in range(PIECES_A_REPAIR):
-            blocks = self.log.after(after)
-            self.repairs.send(frames[0], encode(Discovered(CRAWL, 0, after + 1, blocks)))
-            after += len(blocks)
+            self.exchanges.send(frames[0], *each)
+        for answer in self.responder.answer(decode(frames[1]), MEMBERS, time.monotonic()):
+            self.exchanges.send(frames[0], encode(answer))
 
     def publish(self, *frames):
         self.sockets[2].send_multipart(frames)
@@ -63,7 +65,7 @@ async def impostor():
             yield made
     finally:
         telling.cancel()
-        made.repairs.close()
+        made.exchanges.close()
         context.destroy(linger=0)
 
 
@@ -88,9 +90,9 @@ def test_garbage_is_counted_and_the_rest_is_taken_in():
                 for each in garbage:
                     place.publish(*each)
                 # Nobody holds all of IPv4.
-                place.publish(encode(Discovered(CRAWL, 0, 50_001, Blocks.of([Block("arin", Range(4, 0, 2**32 - 1))]))))
+                place.publish(encode(Discovered(CRAWL, (Run(0, 50_001, None, Blocks.of([EVERYTHING])),))))
                 await mesh.caught_up(20)
-                while mesh.dropped != {"events": 0, "frames": len(garbage) + 2 * len(place.extra), "blocks": 1}:
+                while mesh.dropped != {"events": 0, "frames": len(garbage) + len(place.extra), "blocks": 1}:
                     await asyncio.sleep(0.01)
                 assert len(mesh) == 50_000
                 assert mesh.failure is None
@@ -117,7 +119,7 @@ def test_a_log_that_does_not_come_is_an_error_that_names_the_port():
     async def listen():
         async with impostor() as place:
             place.log.append(Block("arin", Range.parse("24.0.0.0/24")))
-            place.repairs.close()
+            place.exchanges.close()
             async with whoismesh.join(place.endpoint) as mesh:
                 port = int(place.endpoint.rpartition(":")[2]) + 3
                 with pytest.raises(

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from whoismesh.addresses import Range
 from whoismesh.blocks import PIECE_ENTRIES, Block, BlockLog, Blocks
+from whoismesh.gossip.exchange import TIMEOUT_S
+from whoismesh.gossip.logs import MOST_CREDIT_BYTES, Logs
+from whoismesh.gossip.responder import Responder
 from whoismesh.history import EventCursor, Joined, KnownBlock, Left, Member
 from whoismesh.listener import (
     MISSING_S,
@@ -24,16 +27,21 @@ from whoismesh.listener import (
     Tick,
     Wake,
 )
-from whoismesh.messages import Discovered, Feed, RepairRequest
-from whoismesh.replica import PIECES_A_REPAIR, REPAIR_TIMEOUT_S
+from whoismesh.messages import Digest, Discovered, Feed, Members, Run, Sent
 
 CRAWL, OTHER = b"0123456789abcdef", b"fedcba9876543210"
 BLOCKS = tuple(Block("ripencc", Range.parse(f"193.0.{2 * number}.0/24")) for number in range(40))
+MEMBERS = Members(CRAWL, 1, 0, 0, 0, (), ())
 ONE, TWO = {"origin": 1, "host": "one:7"}, {"origin": 2, "host": "two:8"}
 
 
 def told(first, count=1, crawl=CRAWL):
-    return Heard(Discovered(crawl, 0, first, Blocks.of(BLOCKS[first - 1 : first - 1 + count])))
+    blocks = Blocks.of(BLOCKS[first - 1 : first - 1 + count])
+    return Heard(Discovered(crawl, (Run(0, first, None, blocks),)))
+
+
+def ask(after):
+    return Ask(Digest(CRAWL, after, {}, None, MOST_CREDIT_BYTES))
 
 
 def feed(topic, payload, crawl=CRAWL):
@@ -57,7 +65,7 @@ def listener():
 
 def test_the_first_status_opens_and_the_past_is_asked_for_once(listener):
     assert listener.handle(Tick(), 0.0) == []
-    assert listener.handle(status(32), 1.0) == [Opened(CRAWL), Ask(RepairRequest(CRAWL, 0))]
+    assert listener.handle(status(32), 1.0) == [Opened(CRAWL), ask(0)]
     assert listener.handle(status(32), 1.5) == []
     assert listener.handle(told(1, 20), 1.6) == [Wake()]
     assert listener.handle(told(21, 12), 1.7) == [CaughtUp(), Wake()]
@@ -69,7 +77,7 @@ def test_an_empty_log_is_caught_up_with_at_once(listener):
 
 
 def test_what_comes_meanwhile_is_known_at_once_and_no_hole_stays(listener):
-    assert listener.handle(told(9, 2), 0.0) == [Opened(CRAWL), Wake(), Ask(RepairRequest(CRAWL, 0))]
+    assert listener.handle(told(9, 2), 0.0) == [Opened(CRAWL), Wake(), ask(0)]
     assert listener.handle(status(10), 0.1) == []
     assert listener.handle(told(11), 0.2) == [Wake()]
     assert listener.handle(told(1, 8), 0.3) == [CaughtUp(), Wake()]
@@ -78,38 +86,43 @@ def test_what_comes_meanwhile_is_known_at_once_and_no_hole_stays(listener):
 
 
 def test_what_is_on_its_way_is_not_asked_for_again_and_what_comes_after_it_is(listener):
-    long, one = PIECES_A_REPAIR * PIECE_ENTRIES, Block("arin", Range.parse("24.0.0.0/24"))
+    one = Block("arin", Range.parse("24.0.0.0/24"))
 
     def piece(number):
-        return Heard(Discovered(CRAWL, 0, number * PIECE_ENTRIES + 1, Blocks.of([one] * PIECE_ENTRIES)))
+        run = Run(0, number * PIECE_ENTRIES + 1, None, Blocks.of([one] * PIECE_ENTRIES))
+        return Heard(Discovered(CRAWL, (run,)))
 
-    assert listener.handle(status(long + 5), 0.0) == [Opened(CRAWL), Ask(RepairRequest(CRAWL, 0))]
+    end, long = Heard(Sent(CRAWL, True, False)), 10 * PIECE_ENTRIES
+    assert listener.handle(status(long + 5), 0.0) == [Opened(CRAWL), ask(0)]
     assert listener.handle(piece(0), 1.0) == [Wake()]
-    for number in range(1, PIECES_A_REPAIR - 1):
+    for number in range(1, 9):
         assert listener.handle(piece(number), 1.0 + number) == []
-    last = PIECES_A_REPAIR - 1
-    assert listener.handle(status(long + 5), last + REPAIR_TIMEOUT_S - 0.1) == []
-    assert listener.handle(piece(last), float(last + 1)) == [Ask(RepairRequest(CRAWL, long))]
+    assert listener.handle(status(long + 5), 9.0 + TIMEOUT_S - 0.1) == []
+    assert listener.handle(piece(9), 11.0) == []
+    assert listener.handle(end, 11.5) == [ask(long)]
+    busy = Heard(Sent(CRAWL, True, True))
+    assert listener.handle(busy, 11.6) == [], "later"
+    assert listener.handle(status(long + 5), 11.5 + TIMEOUT_S) == [ask(long)]
 
 
 def test_an_answer_that_stops_half_way_is_asked_for_again_from_there(listener):
     listener.handle(status(30), 0.0)
     assert listener.handle(told(1, 10), 1.0) == [Wake()]
-    assert listener.handle(status(30), 1.0 + REPAIR_TIMEOUT_S / 2) == []
-    assert listener.handle(status(30), 1.0 + REPAIR_TIMEOUT_S) == [Ask(RepairRequest(CRAWL, 10))]
+    assert listener.handle(status(30), 1.0 + TIMEOUT_S / 2) == []
+    assert listener.handle(status(30), 1.0 + TIMEOUT_S) == [ask(10)]
 
 
 def test_a_lost_tail_shows_in_the_next_status(listener):
     listener.handle(status(0), 0.0)
     assert listener.handle(told(1), 0.1) == [Wake()]
-    assert listener.handle(status(3), 0.5) == [Ask(RepairRequest(CRAWL, 1))]
+    assert listener.handle(status(3), 0.5) == [ask(1)]
 
 
 def test_an_answer_that_does_not_come_is_asked_for_again_but_only_while_the_coordinator_is_heard(listener):
     listener.handle(status(3), 0.0)
     for now in (0.5, 1.9):
         assert listener.handle(status(3), now) == []
-    assert listener.handle(status(3), REPAIR_TIMEOUT_S) == [Ask(RepairRequest(CRAWL, 0))]
+    assert listener.handle(status(3), TIMEOUT_S) == [ask(0)]
     for now in range(3, 20):
         assert listener.handle(Tick(), float(now)) == []
 
@@ -207,6 +220,7 @@ def test_whatever_is_lost_or_repeated_answers_to_what_is_asked_make_it_whole(fra
     listener, log, now = Listener(10), BlockLog(piece_entries=16), 0.0
     for block in BLOCKS:
         log.append(block)
+    logs = Logs(log, lambda origin, number, block: True)
     asked = [each for each in listener.handle(status(before), now) if isinstance(each, Ask)]
     for first, count, lost in frames:
         now += 1.0
@@ -214,11 +228,11 @@ def test_whatever_is_lost_or_repeated_answers_to_what_is_asked_make_it_whole(fra
             asked += [each for each in listener.handle(told(first, count), now) if isinstance(each, Ask)]
     rounds = 0
     while listener.replica.accepted < len(log):
-        now += REPAIR_TIMEOUT_S
+        now += TIMEOUT_S
         asked += [each for each in listener.handle(status(len(log)), now) if isinstance(each, Ask)]
-        ask = asked.pop()
-        answer = Heard(Discovered(CRAWL, 0, ask.request.after + 1, log.after(ask.request.after)))
-        asked += [each for each in listener.handle(answer, now) if isinstance(each, Ask)]
+        request = asked.pop().request
+        for answer in Responder(logs).answer(request, MEMBERS, now):
+            asked += [each for each in listener.handle(Heard(answer), now) if isinstance(each, Ask)]
         rounds += 1
         assert rounds < 10
     found = {KnownBlock(*each) for each in listener.replica.table}

@@ -9,26 +9,25 @@ Rules of this file:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from whoismesh.addresses import Range
 from whoismesh.answers import CANNOT_TELL, Answer, Reply, Status, understand
 from whoismesh.blocks import Block
+from whoismesh.gossip import Gossip
+from whoismesh.gossip import events as gossip
 from whoismesh.lanes.events import (
     Ask,
     Broken,
-    Connect,
     Drain,
     Event,
     Forget,
-    Heard,
     Instruction,
     Joined,
     Note,
     Received,
     Recovered,
-    Repair,
     Replied,
     Resend,
     Send,
@@ -41,7 +40,6 @@ from whoismesh.lanes.membership import Membership
 from whoismesh.ledger.budgets import MAX_WAIT_S
 from whoismesh.messages import (
     Acknowledge,
-    Discovered,
     Join,
     LeaseGrant,
     LeaseRequest,
@@ -50,7 +48,6 @@ from whoismesh.messages import (
     Members,
     Message,
     Metrics,
-    Peer,
     PermitRequest,
     Permits,
     Refused,
@@ -63,7 +60,6 @@ from whoismesh.messages import (
     Yield,
 )
 from whoismesh.packing import pack
-from whoismesh.replica import Replica
 
 #: Results in the spool beyond which nothing more is asked: a slow coordinator slows its workers.
 MOST_UNACKNOWLEDGED = 20_000
@@ -85,24 +81,32 @@ NO_ANSWER = (Status.FAILED, Status.MALFORMED, Status.LIMITED, Status.BANNED)
 class Lanes:
     """The engine of one worker process.
 
-    `lanes` are its registries, `bases` maps servers to registries (answers.understand), `host` names the process.
+    `lanes` are its registries, `bases` maps servers to registries (answers.understand), `host` names the process,
+    `draw` returns a number in [0, 1) (gossip meets peers by chance), `listen` is the address of its gossip PUB socket.
     """
 
-    def __init__(self, lanes: Mapping[str, Lane], bases: Mapping[str, str], host: str) -> None:
+    def __init__(
+        self,
+        lanes: Mapping[str, Lane],
+        bases: Mapping[str, str],
+        host: str,
+        draw: Callable[[], float],
+        listen: str = "",
+    ) -> None:
         self.lanes = lanes
-        self.replica = Replica()
+        self.gossip = Gossip(draw)
+        self.replica = self.gossip.replica
         self.counters: Counter[str] = Counter()
         self.origin = 0
         self.crawl = b""
         self.done = False
         self.findings = Findings()
-        self.gossip = ""
+        self._listen = listen
         self._bases = bases
         self._host = host
         self._lookup_number = 0
         self._membership = Membership()
         self._metrics_at = 0.0
-        self._log_length = 0
         self._recover_until = 0.0
         self._drain_until: float | None = None
         self._stopped = False
@@ -119,9 +123,11 @@ class Lanes:
         match event:
             case Received(message):
                 out += self._received(message, now)
-            case Heard(message):
-                if not self._heard(message) and self.replica.accepted >= self._log_length:
-                    return []  # most gossip touches no gap of ours, and there is most of it in a large mesh
+            case gossip.Heard() | gossip.Asked() | gossip.Answered() | gossip.Found():
+                hits = self.counters["hits"]
+                out += self._gossip(event, now)
+                if hits == self.counters["hits"]:
+                    return out  # most gossip touches no gap of ours, and there is most of it in a large mesh
             case Replied(number, reply):
                 out += self._replied(number, reply, now)
             case Broken():
@@ -142,7 +148,7 @@ class Lanes:
     def wake_at(self, now: float) -> float:
         """When a Tick is due at the latest."""
         member = self._membership
-        times = [min(member.renew_at, self._metrics_at) if member.joined else member.join_at]
+        times = [min(member.renew_at, self._metrics_at) if member.joined else member.join_at, self.gossip.wake_at]
         if self._may_ask and now < member.unsure_until:
             times.append(member.unsure_until)
         elif self._may_ask:
@@ -173,8 +179,8 @@ class Lanes:
             case Acknowledge(origin=origin, runs=runs):
                 self.findings.acknowledged(origin, runs)
                 return [Forget(origin, runs)]
-            case Members(peers=peers):
-                return [self._connect(peers)]
+            case Members():
+                return self._gossip(gossip.Heard(message, on_feed=True), now)
             case Split(lease=number):
                 return [Send(Yield(self.crawl, self.origin, number, self._split(number)))]
             case _:
@@ -194,7 +200,7 @@ class Lanes:
     def _join(self, now: float) -> list[Instruction]:
         self._membership.ask_to_join(now)
         held = tuple(lease.grant for lane in self.lanes.values() for lease in lane.leases.values())
-        return [Send(Join(self.crawl, self._host, self.gossip, self.origin, held))]
+        return [Send(Join(self.crawl, self._host, self._listen, self.origin, held))]
 
     def _refused(self, message: Refused, now: float) -> list[Instruction]:
         if message.final:
@@ -208,13 +214,14 @@ class Lanes:
             return [Stop("this worker's state is of another crawl; give it another --state folder")]
         self.crawl, self.origin = message.crawl, message.origin
         self._membership.taken_in(now, message.renew_s)
+        self.gossip.join(message.crawl, message.origin, now)
         self._recover_until = now + RESEND_S
         for registry, lane in self.lanes.items():
             lane.wished = False
             lane.forget_permits()
             lane.unlimited = registry in message.unlimited
-        joined = Joined(message.crawl, message.origin, message.results, message.feed, message.repair)
-        out: list[Instruction] = [joined, self._connect(message.peers)]
+        joined = Joined(message.crawl, message.origin, message.results, message.feed, message.exchange)
+        out: list[Instruction] = [joined]
         for lane in self.lanes.values():
             # A coordinator that restarted does not know what a registry told us before.
             if lane.limited_until > now:
@@ -224,16 +231,12 @@ class Lanes:
             out.append(self._resend(now))
         return out
 
-    def _connect(self, peers: tuple[Peer, ...]) -> Connect:
-        return Connect(tuple(peer.gossip for peer in peers if peer.origin != self.origin))
-
     def _renewed(self, message: Renewed, now: float) -> list[Instruction]:
         for number in message.gone:
             for lane in self.lanes.values():
                 lane.drop_lease(number)
         self._membership.renewed()
         self.done = message.done
-        self._log_length = max(self._log_length, message.accepted)
         return []
 
     def _split(self, number: int) -> tuple[Range, ...]:
@@ -269,14 +272,16 @@ class Lanes:
 
     # -- discoveries --------------------------------------------------------------------------------------------
 
-    def _heard(self, message: Discovered) -> bool:
-        """Take gossip in; return whether it closed anything of ours."""
-        if message.crawl != self.crawl:
-            self.counters["messages_of_another_crawl"] += 1
-            return False
-        hits = sum(lane.close(block.range) for block in self.replica.apply(message) for lane in self.lanes.values())
-        self.counters["hits"] += hits
-        return hits > 0
+    def _gossip(self, event: gossip.Event, now: float) -> list[Instruction]:
+        """Take gossip in; what it has learned closes gaps of ours."""
+        out: list[Instruction] = []
+        for instruction in self.gossip.handle(event, now):
+            if isinstance(instruction, gossip.Learned):
+                for block in instruction.blocks:
+                    self.counters["hits"] += sum(lane.close(block.range) for lane in self.lanes.values())
+            else:
+                out.append(instruction)
+        return out
 
     # -- lookups ------------------------------------------------------------------------------------------------
 
@@ -300,7 +305,7 @@ class Lanes:
             case Status.NETWORK if answer.network is not None:
                 network = answer.network
                 block = Block(network.registry, network.range)
-                self.replica.learn(block)
+                self.gossip.learn(block)
                 for each in self.lanes.values():
                     each.close(network.range)
                 payload = pack(network.shortened().to_map())
@@ -404,7 +409,8 @@ class Lanes:
     def _advance(self, now: float) -> list[Instruction]:
         if self._stopped:
             return []
-        out: list[Instruction] = []
+        # With or without a coordinator.
+        out = self._gossip(gossip.Tick(), now) if now >= self.gossip.wake_at else []
         if self._drain_until is not None:
             for lane in self.lanes.values():
                 out += self._give_back(lane, wait=True)
@@ -415,7 +421,7 @@ class Lanes:
             return [*out, self._leave(), Stop()]
         member = self._membership
         if not member.joined:
-            return self._join(now) if now >= member.join_at else out
+            return out + self._join(now) if now >= member.join_at else out
         if self._drain_until is None:
             if now >= member.unsure_until:
                 out += self._ask(now)
@@ -426,12 +432,9 @@ class Lanes:
             held = {
                 number: lane.gaps_of(lease) for lane in self.lanes.values() for number, lease in lane.leases.items()
             }
-            out.append(Send(Renew(self.crawl, self.origin, held, self.replica.accepted)))
+            out.append(Send(Renew(self.crawl, self.origin, held)))
             if self.findings.overdue(now):
                 out.append(self._resend(now))
-        repair = self.replica.repair(self.crawl, self._log_length, now)
-        if repair is not None:
-            out.append(Repair(repair))
         if now >= self._metrics_at:
             out.append(self._metrics(now))
         return out
@@ -490,7 +493,7 @@ class Lanes:
         return Send(Leave(self.crawl, self.origin, self._host, self._totals()))
 
     def _totals(self) -> dict[str, float]:
-        counters = {name: float(count) for name, count in (self.counters + self.replica.counters).items()}
+        counters = {name: float(count) for name, count in (self.counters + self.gossip.totals()).items()}
         counters["unacknowledged"] = float(len(self.findings.unacknowledged))
         counters["known_blocks"] = float(len(self.replica.table))
         for registry, lane in self.lanes.items():

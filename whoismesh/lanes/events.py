@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from whoismesh.answers.outcome import Reply
 from whoismesh.blocks import Block
-from whoismesh.messages import Discovered, Message, RepairRequest, Result
+from whoismesh.gossip import events as gossip
+from whoismesh.messages import Message, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +15,6 @@ class Received:
     """A message came from the coordinator."""
 
     message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """Gossip came from any node, or a part of the accepted log that was asked for."""
-
-    message: Discovered
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +51,7 @@ class Tick:
     """Time has passed."""
 
 
-Event = Received | Heard | Replied | Broken | Recovered | Drain | Tick
+Event = Received | gossip.Incoming | Replied | Broken | Recovered | Drain | Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +75,10 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Put a result into the spool, push it to the coordinator, and gossip `block`, numbered `news`, if there is one."""
+    """Put a result into the spool, push it to the coordinator, and say Found: `block` is what it found, if anything."""
 
     result: Result
     block: Block | None
-    news: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +95,6 @@ class Resend:
 
 
 @dataclass(frozen=True, slots=True)
-class Repair:
-    """Ask the coordinator for a missing part of the accepted log."""
-
-    message: RepairRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Listen to these gossip addresses and no others."""
-
-    gossip: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Joined:
     """The coordinator took us in: its ports of PULL, PUB and gossip ROUTER, and the crawl's id."""
 
@@ -123,7 +102,7 @@ class Joined:
     origin: int
     results: int
     feed: int
-    repair: int
+    exchange: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,4 +121,4 @@ class Note:
     level: str = "info"
 
 
-Instruction = Ask | Send | Keep | Forget | Resend | Repair | Connect | Joined | Stop | Note
+Instruction = Ask | Send | Keep | Forget | Resend | Joined | Stop | Note | gossip.Instruction

@@ -28,7 +28,6 @@ class Findings:
         self.recovered: set[tuple[int, int]] = set()
         self._resend_s = RESEND_S
         self._sequence = 0
-        self._news = 0
 
     def recover(self, keys: Iterable[tuple[int, int]]) -> None:
         """Take in what the spool holds; it is due at once."""
@@ -45,10 +44,8 @@ class Findings:
         payload: bytes = b"",
         block: Block | None = None,
     ) -> Keep:
-        """Give a new result its number, and the block if there is one."""
+        """Give a new result its number."""
         self._sequence += 1
-        if block is not None:
-            self._news += 1
         result = Result(
             origin=origin,
             sequence=self._sequence,
@@ -61,7 +58,7 @@ class Findings:
             payload=payload,
         )
         self.unacknowledged[origin, self._sequence] = now
-        return Keep(result, block, self._news)
+        return Keep(result, block)
 
     def acknowledged(self, origin: int, runs: Iterable[tuple[int, int]]) -> None:
         """Forget what is on the coordinator's disk: runs of (first, last) sequence numbers."""

@@ -54,7 +54,10 @@ class Account:
             case messages.RETRY:
                 self._retry()
                 return
-            case Status.NETWORK if iana.is_plausible(result.range) and result.range.contains(asked):
+            case messages.ADOPTED:
+                self._log(result)
+                return
+            case Status.NETWORK if result.range.contains(asked) and self._log(result):
                 parts = self._network(result)
             case _ if settled:
                 return
@@ -76,12 +79,18 @@ class Account:
         answers = self._answers[registry, family]
         return max(1, self._closed[registry, family] // answers) if answers >= ENOUGH_ANSWERS else None
 
+    def _log(self, result: Result) -> bool:
+        """Give a block its number in the accepted log, if it can be true: just what every replica takes in."""
+        if not iana.is_plausible(result.range):
+            return False
+        self.log.append(Block(result.registry, result.range))
+        return True
+
     def _network(self, result: Result) -> list[Range]:
         if self.coverage.held.holds(result.asked.family, result.asked.first):
             self.counters["duplicates"] += 1
         else:
             self.networks[result.registry] += 1
-        self.log.append(Block(result.registry, result.range))
         for part in self.coverage.reopen_around(result.range):
             for piece, registry in iana.by_registry(part):
                 if registry is not None:

@@ -11,13 +11,15 @@ somebody.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import count, islice
+from itertools import count
 
 from whoismesh.addresses import Range
 from whoismesh.answers.outcome import Status
+from whoismesh.gossip.events import Exchanged
 from whoismesh.ledger.account import Account
 from whoismesh.ledger.budgets import Budget
 from whoismesh.ledger.events import (
+    Asked,
     Collected,
     Event,
     Finish,
@@ -25,47 +27,46 @@ from whoismesh.ledger.events import (
     Note,
     Publish,
     Received,
-    RepairAsked,
+    Reply,
     Send,
-    SendRepair,
     Store,
     StoreCounters,
     Stored,
     Tick,
 )
 from whoismesh.ledger.health import Health
+from whoismesh.ledger.hearsay import Hearsay
 from whoismesh.ledger.intake import Intake, runs
 from whoismesh.ledger.leases import LEASE_TTL_S
 from whoismesh.ledger.lending import Lending, Worker
 from whoismesh.ledger.losses import LOSSES_TO_GIVE_UP
+from whoismesh.ledger.roster import Roster
 from whoismesh.messages import (
     ABANDONED,
+    ADOPTED,
     Acknowledge,
     Discovered,
     Join,
     LeaseRequest,
     Leases,
     Leave,
-    Members,
     Message,
     Metrics,
-    Peer,
     PermitRequest,
     Permits,
     Refused,
     Renew,
     Renewed,
-    RepairRequest,
     Result,
     Results,
     Return,
+    Run,
     Signal,
     Split,
     Welcome,
     Yield,
 )
 from whoismesh.registries import REGISTRIES
-from whoismesh.replica import PIECES_A_REPAIR
 
 #: Workers renew this often, seconds.
 RENEW_S = 2.0
@@ -119,6 +120,8 @@ class Ledger:
         self._giving_up: set[Range] = set()
         self._ports = ports
         self._intake = Intake()
+        self._hearsay = Hearsay(self.log, self._intake.is_stored)
+        self._roster = Roster(crawl, epoch, self.workers)
         self._senders: dict[bytes, int] = {}
         self._lending = Lending(self.account, budgets, self.workers, count((epoch << 32) + 1), lease_s)
         self._housekeeping_at = 0.0
@@ -137,8 +140,8 @@ class Ledger:
                 out = self._collected(message, now)
             case Stored(results):
                 out = self._stored(results, now)
-            case RepairAsked(sender, request):
-                out = self._repair(sender, request)
+            case Asked(sender, message):
+                out = self._asked(sender, message, now)
             case Tick():
                 out = self._tick(now)
         return out + self._serve(now)
@@ -246,20 +249,14 @@ class Ledger:
             if lease.number not in announced:
                 # Given back over a connection that broke, or lent over one.
                 self.desk.end_lease(lease, (), now)
-        peers = self._peers()
         unlimited = tuple(registry for registry, budget in self.budgets.items() if budget.unlimited)
-        welcome = Welcome(self.crawl, origin, *self._ports, RENEW_S, peers, unlimited)
-        out: list[Instruction] = [Send(sender, welcome)]
+        welcome = Welcome(self.crawl, origin, *self._ports, RENEW_S, unlimited)
+        # All others hear of it before it can tell them anything.
+        out: list[Instruction] = [Publish(self._roster.joined(self.workers[origin]))]
+        out += [Send(sender, welcome), Send(sender, self._roster.whole())]
         if before is None:
             out.append(Note("worker_joined", {"origin": origin, "host": message.host}))
-        return out + self._tell_members(except_for=origin)
-
-    def _peers(self) -> tuple[Peer, ...]:
-        return tuple(Peer(worker.origin, worker.gossip) for worker in self.workers.values() if worker.gossip)
-
-    def _tell_members(self, except_for: int = 0) -> list[Instruction]:
-        members = Members(self.crawl, self._peers())
-        return [Send(worker.sender, members) for worker in self.workers.values() if worker.origin != except_for]
+        return out
 
     def _lose(self, worker: Worker, now: float, how: str) -> list[Instruction]:
         del self.workers[worker.origin]
@@ -271,7 +268,7 @@ class Ledger:
             self.desk.end_lease(lease, (), now, lost=how == "worker_lost")
         level = "info" if how == "worker_left" else "warning"
         note = Note(how, {"origin": worker.origin, "host": worker.host}, level)
-        return [note, *self._tell_members()]
+        return [note, Publish(self._roster.left(worker.origin))]
 
     def _renew(self, message: Renew, now: float) -> Renewed:
         gone = []
@@ -281,7 +278,7 @@ class Ledger:
                 gone.append(number)
             else:
                 lease.deadline, lease.gaps = now + LEASE_TTL_S, gaps
-        return Renewed(self.crawl, tuple(gone), len(self.log), self.coverage.complete)
+        return Renewed(self.crawl, tuple(gone), self.coverage.complete)
 
     # -- settling -----------------------------------------------------------------------------------------------
 
@@ -296,18 +293,32 @@ class Ledger:
         out += [Publish(piece) for piece in self._pieces(accepted, len(self.log))]
         return out + self._finish(now)
 
-    def _repair(self, sender: bytes, request: RepairRequest) -> list[Instruction]:
-        if request.crawl != self.crawl:
+    def _asked(self, sender: bytes, message: Exchanged, now: float) -> list[Instruction]:
+        if message.crawl != self.crawl:
+            self.counters["messages_of_another_crawl"] += 1
             return []
-        return [
-            SendRepair(sender, piece) for piece in islice(self._pieces(request.after, len(self.log)), PIECES_A_REPAIR)
-        ]
+        return [Reply(sender, each) for each in self._hearsay.answer(message, self._roster.whole(), now)]
+
+    def _adopt(self, now: float) -> list[Instruction]:
+        """Have what gossip knows, and whoever found it will not deliver, stored for a number in the accepted log."""
+        out: list[Instruction] = []
+        for origin, number, registry, block in self._hearsay.orphans(self.workers, now):
+            self._own_sequence += 1
+            reason = f"told by origin {origin} as number {number} and never delivered"
+            asked = Range(block.family, block.first, block.first)
+            out.append(
+                Store(
+                    (Result(self._own_origin, self._own_sequence, registry, ADOPTED, asked, block, None, reason, b""),)
+                )
+            )
+        self.counters["blocks_adopted"] += len(out)
+        return out
 
     def _pieces(self, after: int, end: int) -> Iterator[Discovered]:
         """Yield the accepted log after a number, piece by piece."""
         while after < end:
             blocks = self.log.after(after)
-            yield Discovered(self.crawl, 0, after + 1, blocks)
+            yield Discovered(self.crawl, (Run(0, after + 1, None, blocks),))
             after += len(blocks)
 
     def _acknowledge(self, results: Iterable[Result]) -> list[Instruction]:
@@ -387,6 +398,7 @@ class Ledger:
             for lease in self.desk.expire(now)
         ]
         out += self._give_up()
+        out += self._adopt(now)
         for worker in [each for each in self.workers.values() if now - each.seen_at > LEASE_TTL_S]:
             out += self._lose(worker, now, "worker_lost")
         return out + self._finish(now)
@@ -412,7 +424,7 @@ class Ledger:
             if self.finished is not None and self.finished.complete:
                 return []
             self.finished = Finish(True)
-            done = Renewed(self.crawl, (), len(self.log), True)
+            done = Renewed(self.crawl, (), True)
             return [self.finished, *(Send(worker.sender, done) for worker in self.workers.values())]
         if self.finished is not None or not any(health.is_away(now) for health in self.health.values()):
             return []

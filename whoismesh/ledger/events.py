@@ -6,14 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from whoismesh.messages import (
-    Discovered,
-    Message,
-    Metrics,
-    RepairRequest,
-    Result,
-    Results,
-)
+from whoismesh.gossip.events import Exchanged
+from whoismesh.messages import Discovered, Members, Message, Metrics, Result, Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +26,11 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True)
-class RepairAsked:
-    """A node asks for a part of the accepted log."""
+class Asked:
+    """A node says something in an exchange that it began."""
 
     sender: bytes
-    message: RepairRequest
+    message: Exchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +45,7 @@ class Tick:
     """Time has passed."""
 
 
-Event = Received | Collected | RepairAsked | Stored | Tick
+Event = Received | Collected | Asked | Stored | Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +57,11 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class SendRepair:
-    """Send a part of the accepted log to the node that asked."""
+class Reply:
+    """Answer a node in an exchange."""
 
     to: bytes
-    message: Discovered
+    message: Exchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +84,7 @@ class StoreCounters:
 class Publish:
     """Tell every node."""
 
-    message: Discovered
+    message: Discovered | Members
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +104,4 @@ class Finish:
     reason: str = ""
 
 
-Instruction = Send | SendRepair | Store | StoreCounters | Publish | Note | Finish
+Instruction = Send | Reply | Store | StoreCounters | Publish | Note | Finish

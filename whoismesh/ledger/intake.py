@@ -48,6 +48,10 @@ class Intake:
                 fresh.append(result)
         return fresh, known
 
+    def is_stored(self, origin: int, sequence: int) -> bool:
+        """Tell whether a result is on disk."""
+        return sequence in self._stored.get(origin, ())
+
     def stored(self, result: Result) -> None:
         """Note that a result is on disk."""
         self._storing.discard((result.origin, result.sequence))

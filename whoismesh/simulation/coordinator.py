@@ -6,10 +6,12 @@ yet; it may also come between the commit and the acknowledgements, or between th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from whoismesh.gossip.events import Exchanged
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.events import (
+    Asked,
     Collected,
     Event,
     Finish,
@@ -17,9 +19,8 @@ from whoismesh.ledger.events import (
     Note,
     Publish,
     Received,
-    RepairAsked,
+    Reply,
     Send,
-    SendRepair,
     Store,
     Stored,
     Tick,
@@ -30,7 +31,6 @@ from whoismesh.messages import (
     Message,
     Metrics,
     Permits,
-    RepairRequest,
     Result,
     Results,
     Signal,
@@ -141,9 +141,9 @@ class Coordinator:
             return
         self.event(Received(f"node {node.number}.{link}".encode(), message))
 
-    def repair_asked(self, node: Node, link: int, request: RepairRequest) -> None:
-        """Take in a question for a part of the accepted log."""
-        self.event(RepairAsked(f"node {node.number}.{link}".encode(), request))
+    def asked(self, sender: bytes, message: Exchanged) -> None:
+        """Take in what a worker says in an exchange."""
+        self.event(Asked(sender, message))
 
     def collected(self, message: Results | Metrics) -> None:
         """Take in results or counters."""
@@ -190,18 +190,16 @@ class Coordinator:
         match instruction:
             case Send(to, message):
                 self._send(to, message)
-            case SendRepair(to, message):
-                node = self._world.node_of(to)
-                if node is not None:
-                    self._world.network.send(node.repair_down, node.arrived, decode(encode(message)), self._clock.now)
+            case Reply(to, message):
+                self._world.reply(to, message)
             case Publish(message):
                 frame = encode(message)
                 self._clock.note(frame)
-                told = decode(frame)
+                told: Any = decode(frame)
                 network = self._world.network
                 for node in self._world.living:
                     if node.joined:
-                        network.cast("feed", COORDINATOR, node.host, node.heard, told)
+                        network.cast("feed", COORDINATOR, node.host, node.heard, told, True)
             case Store(results):
                 self._gathered.extend(results)
                 if not self._committing:

@@ -7,25 +7,36 @@ sleeps) gets all its events at once when it goes on. Every process has a monoton
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from whoismesh.blocks import Blocks
+from whoismesh.gossip.events import (
+    Answered,
+    Asked,
+    Close,
+    Exchanged,
+    Found,
+    Heard,
+    Listen,
+    Open,
+    Publish,
+    Reply,
+    Say,
+)
 from whoismesh.lanes import Lanes
 from whoismesh.lanes.events import (
     Ask,
     Broken,
-    Connect,
     Drain,
     Event,
     Forget,
-    Heard,
     Instruction,
     Joined,
     Keep,
     Note,
     Received,
     Recovered,
-    Repair,
     Replied,
     Resend,
     Send,
@@ -33,7 +44,7 @@ from whoismesh.lanes.events import (
     Tick,
 )
 from whoismesh.lanes.lane import Lane
-from whoismesh.messages import Discovered, Message, Metrics, Permits, Result, Results, Welcome, decode, encode
+from whoismesh.messages import Discovered, Members, Message, Metrics, Permits, Result, Results, Welcome, decode, encode
 from whoismesh.registries import REGISTRIES
 from whoismesh.simulation.network import COORDINATOR, Connection
 from whoismesh.simulation.plan import FLUSH_S, RESULTS_A_MESSAGE
@@ -48,6 +59,16 @@ CLOCKS_APART_S = 1e6
 LONGEST_SLEEP_S = 0.5
 #: A tick is never sooner than this, seconds.
 SOONEST_S = 0.001
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The exchange that a process has open: with which process (None: the coordinator's), and both ways of it."""
+
+    number: int
+    peer: Node | None
+    there: Connection
+    back: Connection
 
 
 class Node:
@@ -71,14 +92,13 @@ class Node:
         self.link = 0
         self.up = Connection(host, COORDINATOR)
         self.down = Connection(COORDINATOR, host)
-        self.repair_up = Connection(host, COORDINATOR)
-        self.repair_down = Connection(COORDINATOR, host)
+        self.exchange: Exchange | None = None
         lanes = {}
         for registry in REGISTRIES:
             host_rate = float("inf") if registry in plan.unlimited else plan.host_rate
             lanes[registry] = Lane(registry, ("rdap",), host_rate, plan.connections)
-        self.lanes = Lanes(lanes, BASES, f"host{host}:{number}")
-        self.lanes.gossip = f"gossip {number}"
+        self.address = f"gossip {number}"
+        self.lanes = Lanes(lanes, BASES, f"host{host}:{number}", world.random.random, self.address)
         self._world = world
         self._clock = world.clock
         self._offset = world.random.uniform(0, CLOCKS_APART_S) if plan.faults.any else 0.0
@@ -134,8 +154,10 @@ class Node:
     def break_connections(self) -> None:
         """Lose what is under way to and from the coordinator; the next message comes over a new connection."""
         self.link += 1
-        for each in (self.up, self.down, self.repair_up, self.repair_down):
+        for each in (self.up, self.down):
             each.epoch += 1
+        if self.exchange is not None and self.exchange.peer is None:
+            self.exchange = None
 
     def drain(self) -> None:
         """Tell it to stop."""
@@ -176,19 +198,27 @@ class Node:
         checks = self._world.checks
         if isinstance(message, Welcome):
             checks.welcomed(self)
-        self.event(Heard(message) if isinstance(message, Discovered) else Received(message))
+        self.event(Received(message))
         if isinstance(message, Permits) and self.lanes._membership.unsure_until <= self.time:
             checks.permits_came(self, message, self._clock.now - sent_at)
         if told is not None and self.alive:
             checks.revoked(self, told)
 
-    def heard(self, message: Discovered) -> None:
+    def heard(self, message: Discovered | Members, on_feed: bool) -> None:
         """Take in gossip. It is most of what happens, and most of it changes nothing but the replica."""
-        if not self.joined or not self.alive or self._stands_still(self.heard, message):
+        if not self.joined or not self.alive or self._stands_still(self.heard, message, on_feed):
             return
-        out = self.lanes.handle(Heard(message), self._clock.now + self._offset)
-        if out:
+        out = self.lanes.handle(Heard(message, on_feed), self._clock.now + self._offset)
+        if out or self.lanes.gossip.wake_at - self._offset < self._tick_at:
             self._carry_out_all(out)
+
+    def asked(self, sender: bytes, message: Exchanged) -> None:
+        """Take in what another says in an exchange that it began."""
+        self.event(Asked(sender, message))
+
+    def answered(self, number: int, message: Exchanged) -> None:
+        """Take in an answer of an exchange of this process's own."""
+        self.event(Answered(number, message))
 
     def _done(self, event: Replied | Broken) -> None:
         if not self.alive or self._stands_still(self._done, event):
@@ -215,15 +245,25 @@ class Node:
                 frame = encode(message)
                 self._clock.note(frame)
                 self._send(self.up, self._world.coordinator.received, decode(frame))
-            case Repair(request):
-                self._send(self.repair_up, self._world.coordinator.repair_asked, decode(encode(request)))
+            case Publish(message):
+                self._world.gossip(self, encode(message))
+            case Listen(gossip):
+                self.listens_to = frozenset(gossip)
+            case Open(number, gossip):
+                peer = self._world.node_at(gossip) if gossip else None
+                host = COORDINATOR if peer is None else peer.host
+                self.exchange = Exchange(number, peer, Connection(self.host, host), Connection(host, self.host))
+            case Say(message):
+                self._say(message)
+            case Reply(to, message):
+                self._world.reply(to, message)
+            case Close():
+                self.exchange = None
             case Forget(origin, runs):
                 self._forget(origin, runs)
             case Resend():
                 self.flush()
                 self._push(tuple(self.spool.values()))
-            case Connect(gossip):
-                self.listens_to = frozenset(gossip)
             case Joined():
                 self.joined = True
             case Stop(error):
@@ -233,6 +273,16 @@ class Node:
                 self._world.checks.stopped(self)
             case Note(name):
                 self._world.counts[f"note_{name}"] += 1
+
+    def _say(self, message: Exchanged) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            return
+        frame = encode(message)
+        self._clock.note(frame)
+        said: Any = decode(frame)
+        to = self._world.coordinator.asked if exchange.peer is None else exchange.peer.asked
+        self._world.network.send(exchange.there, to, f"{self.number} {exchange.number}".encode(), said)
 
     def _send(self, connection: Connection, act: Callable[..., None], *args: Any) -> None:
         self._world.network.send(connection, act, self, self.link, *args)
@@ -248,7 +298,7 @@ class Node:
             self.flush()
 
     def flush(self) -> None:
-        """Spool what has gathered, then push it to the coordinator and gossip it."""
+        """Spool what has gathered, then push it to the coordinator and tell the mesh."""
         self._flushing = False
         kept, self.kept = self.kept, []
         if not kept:
@@ -256,13 +306,10 @@ class Node:
         for each in kept:
             self.spool[each.result.origin, each.result.sequence] = each.result
         self._push(tuple(each.result for each in kept))
-        blocks = Blocks.of(each.block for each in kept if each.block is not None)
-        if blocks:
-            first = next(each.news for each in kept if each.block is not None)
-            frame = encode(Discovered(self.lanes.crawl, self.lanes.origin, first, blocks))
-            self._world.gossip(self, frame)
-            if self.doomed:
-                self._world.lose_orphans_of(self)
+        if self.alive:
+            self.event(Found(kept[0].result.sequence, Blocks.of(each.block for each in kept)))
+        if self.doomed and any(each.block is not None for each in kept):
+            self._world.lose_orphans_of(self)
 
     def _push(self, results: tuple[Result, ...]) -> None:
         if self.joined:

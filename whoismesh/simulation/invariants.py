@@ -280,6 +280,7 @@ class Checks:
         while number < replica.accepted:
             for block in ledger.log.after(number):
                 number += 1
+                assert block is not None
                 if number <= replica.accepted and block.range not in replica.table:
                     raise InvariantError(
                         "replicas-hold-the-log",

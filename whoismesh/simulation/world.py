@@ -11,9 +11,10 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from whoismesh.gossip.events import Exchanged
 from whoismesh.ledger import Ledger
 from whoismesh.ledger.events import Finish
-from whoismesh.messages import Result, decode
+from whoismesh.messages import Result, decode, encode
 from whoismesh.simulation.clock import START, Clock
 from whoismesh.simulation.coordinator import Coordinator
 from whoismesh.simulation.faults import Nemesis
@@ -199,8 +200,22 @@ class World:
     def gossip(self, source: Node, frame: bytes) -> None:
         """Carry a worker's news to whoever listens to it."""
         self.clock.note(frame)
-        message = decode(frame)  # once for all who hear it
-        name, cast = source.lanes.gossip, self.network.cast
+        message: Any = decode(frame)  # once for all who hear it
+        name, cast = source.address, self.network.cast
         for node in self.living:
             if name in node.listens_to:
-                cast("news", source.host, node.host, node.heard, message)
+                cast("news", source.host, node.host, node.heard, message, False)
+
+    def node_at(self, gossip: str) -> Node:
+        """Return the process with that gossip address, dead or alive."""
+        return self.nodes[int(gossip.removeprefix("gossip "))]
+
+    def reply(self, to: bytes, message: Exchanged) -> None:
+        """Carry an answer back to whoever asked, if it still waits for it."""
+        number, exchange_number = map(int, to.split())
+        node = self.nodes[number]
+        exchange = node.exchange
+        if exchange is not None and exchange.number == exchange_number:
+            frame = encode(message)
+            self.clock.note(frame)
+            self.network.send(exchange.back, node.answered, exchange_number, decode(frame))

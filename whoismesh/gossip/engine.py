@@ -1,0 +1,189 @@
+"""A node's gossip: what it hears, passes on, compares and answers. The engine around a replica.
+
+Rules of this file:
+- A run is passed on once, when it brings news, and only in a mesh in which not everybody hears everybody.
+- Only the coordinator's feed tells of the accepted log over PUB/SUB; only this node tells of its own log; and nobody
+tells of an origin that was never given out. Exchanges carry all logs, from anybody.
+- Members come from the coordinator or from a peer that has a newer list.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from whoismesh.blocks import Block
+from whoismesh.gossip import guard
+from whoismesh.gossip.events import (
+    Answered,
+    Asked,
+    Event,
+    Exchanged,
+    Found,
+    Heard,
+    Instruction,
+    Learned,
+    Listen,
+    Publish,
+    Reply,
+    Tick,
+)
+from whoismesh.gossip.exchange import Exchanges
+from whoismesh.gossip.peers import Peers
+from whoismesh.gossip.replica import Replica, Table
+from whoismesh.gossip.responder import Responder
+from whoismesh.messages import Compare, Digest, Discovered, Members, Run, Sent
+
+#: News gathers so long before it is passed on, seconds, or until it is so much, bytes: 5 hops of it stay under a
+#: quarter of a second.
+RELAY_S, RELAY_BYTES = 0.02, 4 * 1024
+
+
+class Gossip:
+    """The engine of one node. It takes nothing in before `join`; `draw` returns a number in [0, 1)."""
+
+    def __init__(self, draw: Callable[[], float], peers: Peers | None = None, table: Table | None = None) -> None:
+        self.crawl = b""
+        self.peers = peers or Peers()
+        self.replica = Replica(table)
+        self.exchanges = Exchanges(self.replica.logs, self.peers, draw)
+        self.counters: Counter[str] = Counter()
+        self._own_last = 0
+        self._responder = Responder(self.replica.logs)
+        self._relay: list[Run] = []
+        self._relay_bytes = 0
+        self._relay_at = float("inf")
+
+    @property
+    def origin(self) -> int:
+        """The origin of this node."""
+        return self.peers.origin
+
+    @property
+    def wake_at(self) -> float:
+        """When a Tick is due at the latest."""
+        return min(self._relay_at, self.exchanges.wake_at) if self.crawl else float("inf")
+
+    def join(self, crawl: bytes, origin: int, now: float) -> None:
+        """Be a member of a crawl's mesh from now on. What was before this is asked for at once."""
+        self.crawl, self.peers.origin = crawl, origin
+        self.exchanges.next_at = min(self.exchanges.next_at, now)
+
+    def handle(self, event: Event, now: float) -> list[Instruction]:
+        """Take in one event at a point of the monotonic clock; return what to do, in order."""
+        if not self.crawl:
+            return []
+        out: list[Instruction] = []
+        match event:
+            case Heard(message, on_feed):
+                if self._ours(message.crawl):
+                    out += self._heard(message, on_feed, now)
+            case Asked(sender, message):
+                if self._ours(message.crawl):
+                    out += self._asked(sender, message, now)
+            case Answered(number, message):
+                if self._ours(message.crawl):
+                    out += self._told(message, now)
+                    out += self.exchanges.answered(number, message, now)
+            case Found(first, blocks):
+                run = self.replica.tell(self.origin, first, blocks, now)
+                self._own_last = run.last
+                out.append(Publish(Discovered(self.crawl, (run,))))
+            case Tick():
+                if self.peers.expire(now):
+                    out.append(self._listen())
+        out += self.exchanges.tick(self.crawl, now)
+        if now >= self._relay_at:
+            out.append(self._pass_on())
+        return out
+
+    def learn(self, block: Block) -> bool:
+        """Take in a block that this node has found itself; return whether it is news."""
+        return self.replica.learn(block, self.origin)
+
+    def totals(self) -> Counter[str]:
+        """Return the counters, those of the replica and the guard included."""
+        found = self.counters + self.replica.counters
+        for reason, count in self.replica.guard.by_reason().items():
+            found["gossip_refused"] += count
+            found[f"gossip_refused_{reason}"] += count
+        found["gossip_exchanges"] += self.exchanges.done
+        found["gossip_exchanges_failed"] += self.exchanges.failures
+        return found
+
+    def _ours(self, crawl: bytes) -> bool:
+        if crawl != self.crawl:
+            self.counters["messages_of_another_crawl"] += 1
+        return crawl == self.crawl
+
+    # -- the latency layer --------------------------------------------------------------------------------------
+
+    def _heard(self, message: Discovered | Members, on_feed: bool, now: float) -> Iterator[Instruction]:
+        if isinstance(message, Members):
+            if on_feed:
+                yield from self._members(message, now)
+            else:
+                self.counters["messages_unexpected"] += 1
+            return
+        learned: list[Block] = []
+        for run in message.runs:
+            if (run.origin == 0) != on_feed:
+                self.replica.guard.refuse(run.origin, guard.NOT_THE_COORDINATOR, len(run.blocks))
+                continue
+            fresh = self._take(run, now)
+            learned += fresh
+            if fresh and not on_feed and self.peers.relaying:
+                yield from self._pass(run, now)
+        if learned:
+            yield Learned(tuple(learned))
+
+    def _pass(self, run: Run, now: float) -> Iterator[Instruction]:
+        self._relay.append(run)
+        self._relay_bytes += len(run.blocks.packed)
+        self._relay_at = min(self._relay_at, now + RELAY_S)
+        if self._relay_bytes >= RELAY_BYTES:
+            yield self._pass_on()
+
+    def _pass_on(self) -> Publish:
+        runs, self._relay, self._relay_bytes, self._relay_at = tuple(self._relay), [], 0, float("inf")
+        self.counters["gossip_relayed"] += len(runs)
+        return Publish(Discovered(self.crawl, runs))
+
+    def _take(self, run: Run, now: float) -> list[Block]:
+        """Take in a run, if whoever sent it can have it."""
+        if run.origin == self.origin and run.last > self._own_last:
+            self.replica.guard.refuse(run.origin, guard.NOT_MINE, len(run.blocks))
+            return []
+        if run.origin > self.peers.given:
+            self.replica.guard.refuse(run.origin, guard.NOT_GIVEN, len(run.blocks))
+            return []
+        return self.replica.apply(run, now)
+
+    # -- the truth layer ----------------------------------------------------------------------------------------
+
+    def _asked(self, sender: bytes, message: Exchanged, now: float) -> Iterator[Instruction]:
+        if isinstance(message, Compare | Digest):
+            answer = self._responder.answer(message, self.peers.whole(self.crawl), now)
+            yield from (Reply(sender, each) for each in answer)
+        elif isinstance(message, Sent):
+            self.counters["messages_unexpected"] += 1
+        else:
+            yield from self._told(message, now)
+
+    def _told(self, message: Exchanged, now: float) -> Iterator[Instruction]:
+        """Take in what a peer has sent of its logs and its list."""
+        if isinstance(message, Members):
+            yield from self._members(message, now)
+        elif isinstance(message, Discovered):
+            learned = [block for run in message.runs for block in self._take(run, now)]
+            if learned:
+                yield Learned(tuple(learned))
+
+    # -- members ------------------------------------------------------------------------------------------------
+
+    def _members(self, message: Members, now: float) -> Iterator[Instruction]:
+        if self.peers.update(message, now):
+            yield self._listen()
+
+    def _listen(self) -> Listen:
+        return Listen(tuple(peer.gossip for peer in self.peers.neighbours()))

@@ -1,0 +1,182 @@
+"""A node's copy of what the mesh has discovered: the accepted log, the news that is not accepted yet, and all as hits.
+
+A block counts as a hit as soon as it is heard of, in whatever order: a set union cannot be wrong, only early. The logs
+advance without holes only; what comes too early waits in a small buffer, and what does not fit there comes again in an
+exchange.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Protocol
+
+from whoismesh.addresses import Range
+from whoismesh.blocks import Block, BlockLog, Blocks
+from whoismesh.errors import MessageError
+from whoismesh.gossip import guard
+from whoismesh.gossip.guard import Guard
+from whoismesh.gossip.logs import Logs
+from whoismesh.grain import Grain
+from whoismesh.messages import Run
+from whoismesh.prefixes import PrefixTable
+
+#: Packed bytes that wait for what comes before them: 20 times what a fleet that finds 1,000 blocks a second tells in a
+#: second at 10 bytes each.
+MOST_AHEAD_BYTES = 200_000
+
+
+class Table(Protocol):
+    """Where a replica's blocks lie: a PrefixTable, or what else numbers them in the order of adding."""
+
+    def add(self, block: Range, value: str) -> int:
+        """Add a block; return its number: they count from 0 in the order of adding."""
+
+    def number_of(self, block: Range) -> int | None:
+        """Return the number of exactly this block."""
+
+    def __len__(self) -> int: ...
+
+
+class Replica:
+    """What this node knows. `table` maps each block to its registry; `logs` is what it can pass on."""
+
+    def __init__(self, table: Table | None = None) -> None:
+        self.table: PrefixTable[str] = PrefixTable() if table is None else table  # type: ignore[assignment]
+        self.grain = Grain()
+        self.guard = Guard()
+        self.logs = Logs(BlockLog(), lambda origin, number, block: block is None or self._is_sealed(block.range))
+        self.counters: Counter[str] = Counter()
+        self._is_accepted = bytearray()
+        self._ahead: dict[tuple[int, int], Run] = {}
+        self._ahead_bytes = 0
+
+    @property
+    def accepted(self) -> int:
+        """How far this node has the accepted log."""
+        return len(self.logs.accepted_log)
+
+    def learn(self, block: Block, origin: int = 0, *, early: bool = False) -> bool:
+        """Take in one block; return whether it is news.
+
+        Blocks that cannot be true are refused and counted: not those of a run that is too `early` and comes again.
+        """
+        return self._add(block, origin, early)[1]
+
+    def _add(self, block: Block, origin: int, early: bool) -> tuple[int | None, bool]:
+        """Return the number of a block in the table (None if it is refused), and whether it is news."""
+        number = self.table.number_of(block.range)
+        if number is not None:
+            return number, False
+        reason = guard.why_not(block.range)
+        if reason is not None:
+            if not early:
+                self.guard.refuse(origin, reason)
+            return None, False
+        number = self.table.add(block.range, block.registry)
+        self._is_accepted.append(0)
+        self.grain.note(block.range)
+        return number, True
+
+    def _is_sealed(self, block: Range) -> bool:
+        number = self.table.number_of(block)
+        return guard.why_not(block) is not None if number is None else bool(self._is_accepted[number])
+
+    def apply(self, run: Run, now: float) -> list[Block]:
+        """Take in a run; return the blocks that are news, in order. One that is not what it claims is refused."""
+        try:
+            fresh = self._apply(run, now)
+        except MessageError:
+            self.guard.refuse(run.origin, guard.MALFORMED, len(run.blocks))
+            return []
+        if self._ahead:
+            fresh += self._catch_up(now)
+        return fresh
+
+    def tell(self, origin: int, first: int, blocks: Blocks, now: float) -> Run:
+        """Put entries of this node's own into its log; return the run that tells of them."""
+        tail = self.logs.tail(origin, now)
+        self.logs.trim_tail(origin, tail)
+        if tail.last < first - 1:
+            tail.jump(first - 1)  # forgotten, because nothing of it was left
+        for number, block in enumerate(blocks, first):
+            if number == tail.last + 1:
+                tail.log.append(block)
+        # A peer that joined lately can do with the run alone if all before it is in the accepted log.
+        return Run(origin, first, self.accepted if tail.floor >= first - 1 else None, blocks)
+
+    # -- taking in ----------------------------------------------------------------------------------------------
+
+    def _apply(self, run: Run, now: float) -> list[Block]:
+        if run.origin == 0:
+            return self._accept(run)
+        tail = self.logs.tail(run.origin, now)
+        if run.last <= tail.last:
+            return []
+        if run.first > tail.last + 1:
+            if run.sealed is None or run.sealed > self.accepted:
+                return self._wait(run)
+            entries = list(run.blocks)
+            tail.jump(run.first - 1)
+        else:
+            entries = list(run.blocks)  # whole, before anything of it is taken in
+        news = entries[tail.last + 1 - run.first :]
+        if not tail.has_room(news):
+            self.guard.refuse(run.origin, guard.TOO_MANY, len(news))
+            return []
+        for block in news:
+            tail.log.append(block)
+        return [block for block in news if block is not None and self.learn(block, run.origin)]
+
+    def _accept(self, run: Run) -> list[Block]:
+        if run.last <= self.accepted:
+            return []
+        if run.first > self.accepted + 1:
+            return self._wait(run)
+        entries = list(run.blocks)
+        if None in entries:
+            raise MessageError("the accepted log has a block at each number")
+        fresh = []
+        for block in entries[self.accepted + 1 - run.first :]:
+            assert block is not None
+            self.logs.accepted_log.append(block)
+            number, is_news = self._add(block, 0, early=False)
+            if is_news:
+                fresh.append(block)
+            if number is not None:
+                self._is_accepted[number] = 1
+        return fresh
+
+    def _wait(self, run: Run) -> list[Block]:
+        """Keep a run that came too early, if there is room; its blocks are hits meanwhile."""
+        key, size = (run.origin, run.first), len(run.blocks.packed)
+        before = self._ahead.get(key)
+        if before is not None and before.last >= run.last:
+            return []
+        self.counters["gossip_gaps"] += 1
+        if self._ahead_bytes + size > MOST_AHEAD_BYTES:
+            self.counters["gossip_ahead_dropped"] += 1
+            return []
+        entries = list(run.blocks)
+        if before is not None:
+            self._ahead_bytes -= len(before.blocks.packed)
+        self._ahead[key] = run
+        self._ahead_bytes += size
+        return [block for block in entries if block is not None and self.learn(block, run.origin, early=True)]
+
+    def _catch_up(self, now: float) -> list[Block]:
+        """Take in what waited for what came now."""
+        fresh: list[Block] = []
+        moved = True
+        while moved:
+            moved = False
+            for key in sorted(self._ahead):
+                run = self._ahead[key]
+                tail = self.logs.tails.get(run.origin)
+                last = self.accepted if run.origin == 0 else tail.last if tail is not None else 0
+                claimed = run.sealed is not None and run.sealed <= self.accepted
+                if run.first <= last + 1 or claimed:
+                    del self._ahead[key]
+                    self._ahead_bytes -= len(run.blocks.packed)
+                    fresh += self._apply(run, now)
+                    moved = True
+        return fresh
