@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import random
 import ssl
 import subprocess
 import tracemalloc
@@ -392,6 +393,61 @@ def test_a_url_that_is_none_costs_one_lookup(url):
             lookup(server, "rdap", url=url)
     else:
         assert lookup(server, "rdap", url=url).body == b"{}"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_a_server_sends_is_a_reply_or_no_answer(seed):
+    chance = random.Random(seed)
+    whole = b"HTTP/1.1 200 OK\r\nServer: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    pieces = [
+        b"\r\n",
+        b"\r",
+        b"\n\n",
+        b"\x00",
+        b"\xff",
+        b"Content-Length: -1\r\n",
+        b"Content-Encoding: br\r\n",
+        b"fffff",
+    ]
+    pieces += [
+        b"Transfer-Encoding: gzip\r\n",
+        b"Content-Encoding: gzip\r\n",
+        b"HTTP/9.9 999 \r\n",
+        b"Location: //\r\n",
+        b":",
+    ]
+    outcomes = []
+
+    async def server(reader, writer):
+        await request_head(reader)
+        said = bytearray(whole)
+        for _ in range(chance.randrange(1, 5)):
+            at = chance.randrange(len(said) + 1)
+            match chance.randrange(3):
+                case 0:
+                    said[at:at] = chance.choice(pieces)
+                case 1:
+                    del said[at : at + chance.randrange(1, 30)]
+                case _:
+                    said[at : at + 1] = bytes([chance.randrange(256)])
+        writer.write(said)
+        await writer.drain()
+        writer.close()
+
+    async def run():
+        async with served(server) as port:
+            async with Lookups(settings(port), "", None) as lookups:
+                for _ in range(100):
+                    try:
+                        reply = await lookups.ask("arin", "rdap", FAMILY, ADDRESS, None)
+                        outcomes.append(understand(reply, {}).status)
+                    except NoAnswerError as error:
+                        assert str(error).isprintable()
+                        outcomes.append(None)
+
+    asyncio.run(run())
+    assert len(outcomes) == 100
+    assert len(set(outcomes)) > 1
 
 
 # --- TLS ------------------------------------------------------------------------------------------------------------

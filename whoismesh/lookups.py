@@ -24,7 +24,7 @@ from whoismesh.settings import RegistrySettings
 __all__ = ["Lookups", "NoAnswerError"]
 
 #: So much is told of an error that a server caused.
-_REASON_CHARS = 200
+_REASON_CHARS = 300
 
 
 class Lookups:
@@ -64,10 +64,11 @@ class Lookups:
             body = await self._port43.ask(registry, settings, family, address)
             return Reply(registry, "whois", family, address, body, settings.whois, time.time())
         except NoAnswerError as error:
-            raise NoAnswerError(_discreet(str(error), registry, settings), unreachable=error.unreachable) from None
+            reason = _discreet(_line(str(error)), registry, settings)
+            raise NoAnswerError(reason, unreachable=error.unreachable) from None
         except Exception as error:
             # A URL that a server made up, a library's bug: it must cost one lookup, never a worker.
-            reason = _discreet(f"{server}: {type(error).__name__}: {error}", registry, settings)
+            reason = _discreet(_line(f"{server}: {type(error).__name__}: {error}"), registry, settings)
             raise NoAnswerError(reason, unreachable=False) from None
 
     async def _rdap(
@@ -99,9 +100,9 @@ class Lookups:
         except aiohttp.InvalidURL:
             raise NoAnswerError(f"{server}: redirects to no URL", unreachable=False) from None
         except aiohttp.ClientResponseError as error:  # its text has the URL, with all that is in it
-            raise NoAnswerError(f"{server}: {_line(error.message)}", unreachable=False) from None
+            raise NoAnswerError(f"{server}: {error.message}", unreachable=False) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise NoAnswerError(f"{server}: {_line(str(error)) or type(error).__name__}", unreachable=False) from None
+            raise NoAnswerError(f"{server}: {error or type(error).__name__}", unreachable=False) from None
         if url is not None and not url.startswith(settings.rdap):
             parts = urlsplit(url)
             server = f"{parts.scheme}://{parts.netloc}/"

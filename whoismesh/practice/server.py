@@ -85,6 +85,8 @@ class PracticeRegistries:
             raise UsageError(f"host {host}: expected one address; the config has to tell where to ask")
         if first_port and not 0 < first_port <= 65536 - 2 * len(REGISTRIES):
             raise UsageError(f"port {first_port} is impossible; expected 1 to {65536 - 2 * len(REGISTRIES)}, or 0")
+        if most_connections is not None and most_connections < 1:
+            raise UsageError(f"{most_connections} connections at most are impossible; expected 1 or more")
         self._host = host
         self._named_host = f"[{host}]" if address.version == 6 else host
         self._table = table
