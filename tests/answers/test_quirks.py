@@ -63,6 +63,12 @@ def test_http_bodies_hold_the_words_of_port_43(
     assert (told.status, told.retry_after_s) == (Status.LIMITED, 7.0)
 
 
+def test_a_403_bans_by_words_in_its_notices_too(ask: Ask) -> None:
+    text = error(403, "Forbidden", notices=[{"title": "x", "description": ["Your address has been blocked."]}])
+    assert ask("arin", "rdap", "8.8.8.8", text, http_status=403).status is Status.BANNED
+    assert ask("arin", "rdap", "8.8.8.8", error(403, "Forbidden"), http_status=403).status is Status.LIMITED
+
+
 @pytest.mark.parametrize("http_status", [413, 420, 422, 500, 502, 503])
 def test_a_wait_is_obeyed_whatever_the_error(http_status: int, ask: Ask) -> None:
     answer = ask("arin", "rdap", "8.8.8.8", "<html>", http_status=http_status, headers={"retry-after": "30"})

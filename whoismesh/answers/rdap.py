@@ -130,7 +130,7 @@ def _failure(reply: Reply, status: int, document: Mapping[str, Any] | None, base
             return Answer(Status.ELSEWHERE, elsewhere=keeper, reason=f"not found (404), with a link to {keeper}")
         return Answer(Status.UNALLOCATED, reason="not found (404)")
     wait = retry_after(reply)
-    text = decode(reply.body) if document is None else "\n".join(_error_lines(document))
+    text = "\n".join([*_error_lines(document or {}), decode(reply.body)])
     if status == 403:
         signal = signals.forbidden(reply.registry, text, reply.fetched_at)
         if signal.status is Status.LIMITED and wait is None:

@@ -245,9 +245,11 @@ class PracticeRegistries:
                 if quirk is not None and isinstance(answer.body, dict) and kind is Kind.NETWORK:
                     answer = replace(answer, body=odd_network(quirk, registry, answer.body, verdict))
         self._note(now, registry, "rdap", text, kind, decision)
-        instead = bad_rdap(decision, registry, text, self._urls, self._retry_after.header(1.0, time.time()))
-        if instead is not None:
-            return instead
+        if decision.fault is not None:
+            told = self._retry_after.header(1.0, time.time())
+            instead = bad_rdap(decision, registry, text, self._urls, told)
+            if instead is not None:
+                return instead
         reply = rdap_answers.as_reply(answer, decision, "latin-1" if quirk is Quirk.OTHER_CHARSET else "utf-8")
         return half_rdap(reply) if decision.fault is Fault.PARTIAL else reply
 
