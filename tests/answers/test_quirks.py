@@ -269,6 +269,24 @@ def test_an_answer_that_ends_in_mid_line_is_a_part(ask: Ask) -> None:
     assert part.network is not None
 
 
+ARIN_HEAD = "\n#\n# ARIN WHOIS data and services are subject to the Terms of Use\n#\n\n"
+
+
+def test_an_answer_that_ends_between_two_lines_is_a_part(ask: Ask) -> None:
+    whole = ARIN_HEAD + ARIN_TWO
+    for end in range(whole.index("NetRange"), len(whole)):
+        answer = ask("arin", "whois", "103.81.230.0", whole[:end])
+        assert answer.status in (Status.TRUNCATED, Status.MALFORMED) or answer.elsewhere == "ripencc"
+    stub = (
+        "% [whois.apnic.net]\n\ninetnum: 1.179.112.0 - 1.179.127.255\nnetname: STUB-1-179-112SLASH20\n"
+        "descr: Transferred to the RIPE region on 2020-12-08T07:54:04Z.\n"
+        "country: ZZ\nmnt-by: APNIC-STUB\nsource: APNIC\n"
+    )
+    for end in range(stub.index("netname"), len(stub)):
+        answer = ask("apnic", "whois", "1.179.112.1", stub[:end])
+        assert answer.status is Status.TRUNCATED or answer.elsewhere == "ripencc"
+
+
 @pytest.mark.parametrize("path", ["lacnic/200.57.141.161", "ripencc/62.239.237.1"])
 @pytest.mark.parametrize("charset", ["latin-1", "utf-8", "windows-1252"])
 def test_a_name_is_the_same_in_every_charset(path: str, charset: str, ask: Ask, capture: Capture) -> None:

@@ -31,13 +31,13 @@ def understand_whois(reply: Reply, bases: Mapping[str, str]) -> Answer:
             return Answer(Status.ELSEWHERE, elsewhere=keeper, reason=f"not LACNIC's resource but that of {host}")
     cut = _is_cut(reply.registry, text)
     if cut:
-        text = text[: text.rfind("\n") + 1]  # half a line reads as another address
+        text = text[: text.rfind("\n") + 1]  # half a line reads as another address, or as none
     found = read_arin(reply, text, bases) if reply.registry == "arin" else read_rpsl(reply, text)
     answer = judge(reply, found) if found is not None else None
     if signal is not None and signal.status is Status.TRUNCATED:
         return _part(answer, signal.reason)
     if answer is not None:
-        return _part(answer, "the answer ends in the middle of a line") if cut else answer
+        return _part(answer, "the end of the answer is missing") if cut else answer
     if signal is not None:
         return _said(signal)
     return Answer(Status.MALFORMED, transient=True, reason="expected a network or a known message, came neither")
@@ -63,15 +63,35 @@ def _said(signal: signals.Signal) -> Answer:
 #: APNIC's older objects end as they like.
 _LAST_ATTRIBUTES = frozenset(("source", "parent", "changed", "last-modified"))
 
+#: How whole answers begin, the line at which their last registration begins, and what comes behind that: an attribute
+#: that no object lacks (RFC 2622 section 3.1), or comments.
+_WHOLE = {
+    "arin": ("# ARIN WHOIS data and services", ("\nNetRange:",), "\n#"),
+    "ripencc": ("% This is the RIPE Database query service", ("\ninetnum:", "\ninet6num:"), "\nsource:"),
+    "apnic": ("% [whois.apnic.net", ("\ninetnum:", "\ninet6num:"), "\nsource:"),
+    "afrinic": ("% This is the AfriNIC Whois server", ("\ninetnum:", "\ninet6num:"), "\nsource:"),
+}
+
 
 def _is_cut(registry: str, text: str) -> bool:
-    """Tell whether an answer ends in the middle of a line: at port 43 the end of the connection is all there is.
+    """Tell whether the end of an answer is missing: at port 43 the end of the connection is all there is.
 
-    A whole answer ends with a line end, behind comments, or behind an object, whose last attribute is known. What
-    is missing may be the narrower network, or the line that says whose it is.
+    What is missing may be the narrower network, or the line that says whose it is.
     """
-    if text.endswith("\n"):
+    if not text.endswith("\n") and _ends_in_a_line(registry, text):
+        return True
+    if registry not in _WHOLE:
         return False
+    beginning, registrations, behind = _WHOLE[registry]
+    last = max(map(text.rfind, registrations))
+    return last >= 0 and beginning in text[:1000] and behind not in text[last:]
+
+
+def _ends_in_a_line(registry: str, text: str) -> bool:
+    """Tell whether an answer without a line end stops in the middle of a line; some were recorded without the end.
+
+    A whole answer ends behind comments, or behind an object, whose last attribute is known.
+    """
     last = text.rpartition("\n")[2]
     if last.startswith(("%", "#", "\r%", "\r#")):
         return False
