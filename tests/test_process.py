@@ -4,6 +4,8 @@ import argparse
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -110,3 +112,25 @@ def test_a_parent_has_its_two_options() -> None:
     add_arguments(parser)
     assert vars(parser.parse_args([])) == {"ready_fd": None, "lifeline_fd": None}
     assert vars(parser.parse_args(["--ready-fd", "3", "--lifeline-fd", "4"])) == {"ready_fd": 3, "lifeline_fd": 4}
+
+
+NEEDS = """
+import resource
+from whoismesh.process import need_descriptors
+need_descriptors(300, "mesh.links = 9")
+print(resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ("ulimit -Sn 100", "(300, "),
+        ("ulimit -Sn 400", "(400, "),
+        ("ulimit -n 299", "mesh.links = 9 needs 300 open files, and this process may open 299: raise the limit"),
+    ],
+)
+def test_the_limit_of_open_files_is_raised_or_what_needs_more_is_named(limits: str, says: str) -> None:
+    command = ["bash", "-c", f'{limits} && exec "$0" -c "$1"', sys.executable, NEEDS]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert says in ended.stdout + ended.stderr

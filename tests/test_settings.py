@@ -11,7 +11,7 @@ import pytest
 from whoismesh.addresses import Range
 from whoismesh.errors import ConfigError
 from whoismesh.registries import DEFAULTS, REGISTRIES
-from whoismesh.settings import RegistrySettings, Settings, load
+from whoismesh.settings import MeshSettings, RegistrySettings, Settings, load
 
 #: All five registries on loopback, so that no contact is needed.
 LOCAL = "".join(
@@ -54,6 +54,8 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         lease_s = 5
         attempts = 7
         give_up_s = inf
+        [mesh]
+        links = 5
         [registries.lacnic]
         rdap = "http://[::1]:8080/rdap"
         whois = "[::1]:4343"
@@ -72,6 +74,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
     assert settings.space == (Range.parse("193.0.0.0/8"), Range.parse("200.3.12.0/22"))
     assert (settings.contact, settings.lease_s, settings.attempts) == ("https://example.org/crawl", 5.0, 7)
     assert settings.give_up_s == math.inf
+    assert settings.mesh == MeshSettings(1_000, 32, 5)
     assert settings.registries["lacnic"] == RegistrySettings(
         "http://[::1]:8080/rdap/",
         "[::1]:4343",
@@ -94,15 +97,16 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         "connect_timeout_s", "read_timeout_s", "proxy", "api_key",
     }  # fmt: skip
     assert {each.name for each in dataclasses.fields(Settings)} == {
-        "space", "contact", "lease_s", "attempts", "give_up_s", "registries"
+        "space", "contact", "lease_s", "attempts", "give_up_s", "mesh", "registries"
     }  # fmt: skip
 
 
 def test_the_readme_names_every_setting() -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-    named = set(re.findall(r"^\| `((?:crawl|registries)\.[\w.]+)` \|", readme, re.MULTILINE))
-    crawl = {f"crawl.{each.name}" for each in dataclasses.fields(Settings) if each.name != "registries"}
-    assert named == crawl | {f"registries.NAME.{each.name}" for each in dataclasses.fields(RegistrySettings)}
+    named = set(re.findall(r"^\| `((?:crawl|mesh|registries)\.[\w.]+)` \|", readme, re.MULTILINE))
+    crawl = {f"crawl.{each.name}" for each in dataclasses.fields(Settings) if each.name not in ("mesh", "registries")}
+    mesh = {f"mesh.{each.name}" for each in dataclasses.fields(MeshSettings)}
+    assert named == crawl | mesh | {f"registries.NAME.{each.name}" for each in dataclasses.fields(RegistrySettings)}
 
 
 def test_variables_go_over_the_file_and_flags_over_both(config: Path) -> None:
@@ -177,6 +181,8 @@ def test_a_worker_needs_no_space() -> None:
         ("[registries.arin]\nrates = 1", "registries.arin.rates: no such setting; expected one of api_key, "),
         ("[registries.iana]\nrate = 1", "registries.iana: no such registry; expected one of arin, ripencc"),
         ("[worker]\nrate = 1", "worker: no such section"),
+        ("[mesh]\nlink = 1", "mesh.link: no such setting; expected one of full_mesh, links, most_members"),
+        ("[mesh]\nlinks = 0", "mesh.links: expected a count of 1 to 10000, got 0"),
         ("crawl = 5", "crawl: expected a section"),
         ("registries = 5", "registries: expected sections"),
         ("[registries]\narin = 5", "registries.arin: expected a section"),

@@ -78,6 +78,9 @@ LONGEST_SLEEP_S = 0.25
 #: More would not make commits fewer, and memory has to end somewhere.
 MOST_WAITING_BYTES = 8 * 1024 * 1024
 
+#: Connections of a member (leases, results, feed, an exchange), and files of the coordinator's own and of listeners.
+MEMBER_FILES, OWN_FILES = 4, 200
+
 
 class Coordinator:
     """One coordinator process. `run` returns the exit code."""
@@ -111,6 +114,8 @@ class Coordinator:
     async def run(self, ready_fd: int | None, lifeline_fd: int | None) -> int:
         """Serve until the crawl is done (with `exit_when_done`) or a signal. Raises WhoismeshError."""
         self._loop = asyncio.get_running_loop()
+        most = self._settings.mesh.most_members
+        process.need_descriptors(most * MEMBER_FILES + OWN_FILES, f"mesh.most_members = {most}")
         lock = lock_folder(self._state)
         self._store = LedgerStore.open(self._state)
         self._executor = ThreadPoolExecutor(1, "store")
@@ -164,6 +169,7 @@ class Coordinator:
             lease_s=self._settings.lease_s,
             attempts=self._settings.attempts,
             give_up_s=self._settings.give_up_s,
+            most_members=self._settings.mesh.most_members,
         )
         for result in self._store.results():
             self._ledger.replay(result)

@@ -31,7 +31,8 @@ class Grain:
     __slots__ = ("_fine",)
 
     def __init__(self) -> None:
-        self._fine: set[Range] = set()
+        # Neighbourhoods by the bits that they share: a replica of millions of blocks has most of the 65,536.
+        self._fine: set[int] = set()
 
     def note(self, network: Range) -> list[Range]:
         """Take in a network; return the neighbourhoods that turn out to be finely registered by it."""
@@ -40,10 +41,10 @@ class Grain:
         news = []
         for edge in (network.first, network.last + 1):
             if edge % 256:
-                neighbourhood = neighbourhood_of(Range(4, edge, edge))
+                neighbourhood = edge >> 32 - NEIGHBOURHOOD_LENGTH
                 if neighbourhood not in self._fine:
                     self._fine.add(neighbourhood)
-                    news.append(neighbourhood)
+                    news.append(neighbourhood_of(Range(4, edge, edge)))
         return news
 
     def block(self, asked: Range) -> Range:
@@ -59,7 +60,7 @@ class Grain:
         block = self.block(asked)
         if held.meets(block):
             length = SHARED_BLOCK_LENGTH[family]
-        elif family == 4 and neighbourhood_of(asked) in self._fine:
+        elif family == 4 and asked.first >> 32 - NEIGHBOURHOOD_LENGTH in self._fine:
             length = FINE_BLOCK_LENGTH
         else:
             return block

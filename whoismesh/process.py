@@ -6,10 +6,11 @@ import argparse
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 from collections.abc import Callable
 
-from whoismesh.errors import UsageError
+from whoismesh.errors import ConfigError, UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,21 @@ def tell_ready(descriptor: int | None, line: str) -> None:
         os.close(descriptor)
     except OSError as error:
         raise UsageError(f"--ready-fd {descriptor} cannot be written: {error.strerror}") from None
+
+
+def need_descriptors(needed: int, what: str) -> None:
+    """See that the process may open so many files: raise its own limit where it may. Raises ConfigError.
+
+    ZeroMQ does not say so when it cannot accept a connection any more: it tries for ever.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ConfigError(
+            f"{what} needs {needed} open files, and this process may open {hard}: "
+            "raise the limit (ulimit -Hn, LimitNOFILE=) or lower the setting"
+        )
+    if soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def on_signals(drain: Callable[[], None], quit_now: Callable[[], None]) -> None:

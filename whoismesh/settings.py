@@ -17,11 +17,14 @@ from urllib.parse import urlsplit
 
 from whoismesh.addresses import Range, parse_space
 from whoismesh.errors import ConfigError
+from whoismesh.gossip.peers import FULL_MESH, LINKS
 from whoismesh.registries import API_KEY_PARAMETERS, DEFAULTS, PROTOCOLS, REGISTRIES
 
 ENVIRONMENT_PREFIX = "WHOISMESH_"
 #: A contact goes into the User-Agent of every request.
 MOST_CONTACT = 200
+#: Members of one mesh: ports of one host's coordinator, four connections each.
+MOST_MEMBERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,15 @@ class RegistrySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MeshSettings:
+    """How many there are, and how many listen to how many (see gossip.peers)."""
+
+    most_members: int = 1_000
+    full_mesh: int = FULL_MESH
+    links: int = LINKS
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of a crawl. `space` is empty where only a worker's part is needed."""
 
@@ -60,6 +72,7 @@ class Settings:
     lease_s: float = 60.0
     attempts: int = 3
     give_up_s: float = 20.0
+    mesh: MeshSettings = MeshSettings()
     registries: Mapping[str, RegistrySettings] = field(default_factory=dict)
 
     @property
@@ -150,9 +163,10 @@ class _Reader:
 
     def settings(self, table: Mapping[str, Any], *, needs_space: bool) -> Settings:
         for key in table:
-            if key not in ("crawl", "registries"):
-                self._problem(key, "no such section; expected [crawl] or [registries.NAME]")
+            if key not in ("crawl", "mesh", "registries"):
+                self._problem(key, "no such section; expected [crawl], [mesh] or [registries.NAME]")
         crawl = self._section(table, "crawl", _CRAWL)
+        mesh = self._section(table, "mesh", _MESH)
         space: tuple[Range, ...] = ()
         if needs_space and isinstance(table.get("crawl", {}), dict):
             texts = crawl.get("space", [])
@@ -176,6 +190,12 @@ class _Reader:
             lease_s=self._seconds("crawl.lease_s", crawl.get("lease_s", 60.0)),
             attempts=self._count("crawl.attempts", crawl.get("attempts", 3)),
             give_up_s=self._number("crawl.give_up_s", crawl.get("give_up_s", 20.0)),
+            mesh=MeshSettings(
+                **{
+                    each.name: self._count(f"mesh.{each.name}", mesh.get(each.name, each.default), MOST_MEMBERS)
+                    for each in fields(MeshSettings)
+                }
+            ),
             registries={registry: self._registry(registries, registry) for registry in REGISTRIES},
         )
 
@@ -231,9 +251,9 @@ class _Reader:
             return 1.0
         return self._number(key, value)
 
-    def _count(self, key: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_000:
-            self._problem(key, "expected a count of 1 to 1000", value)
+    def _count(self, key: str, value: Any, most: int = 1_000) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            self._problem(key, f"expected a count of 1 to {most}", value)
             return 1
         return value
 
@@ -306,6 +326,7 @@ class _Reader:
 
 
 _CRAWL = frozenset({"space", "contact", "lease_s", "attempts", "give_up_s"})
+_MESH = frozenset(each.name for each in fields(MeshSettings))
 _REGISTRY = frozenset(each.name for each in fields(RegistrySettings))
 _LISTS = frozenset({"space", "protocols"})
 _TEXTS = frozenset({"proxy", "api_key"})
@@ -314,6 +335,7 @@ _VARIABLES = {
     ENVIRONMENT_PREFIX + "_".join(keys).upper(): keys
     for keys in (
         *(("crawl", key) for key in _CRAWL),
+        *(("mesh", key) for key in _MESH),
         *(("registries", registry, key) for registry in REGISTRIES for key in _REGISTRY),
     )
 }

@@ -24,6 +24,7 @@ from whoismesh.blocks import Blocks
 from whoismesh.command import run_command, settings_arguments
 from whoismesh.errors import MessageError, StateError, TryAgainError, UsageError, WhoismeshError
 from whoismesh.gossip.events import Found
+from whoismesh.gossip.peers import Peers
 from whoismesh.lanes import Lanes
 from whoismesh.lanes.events import (
     Ask,
@@ -60,6 +61,8 @@ FLUSH_S = 0.02
 LONGEST_SLEEP_S = 0.5
 #: A coordinator that does not answer is told of this often, seconds.
 SILENCE_S = 10.0
+#: Files of its own: spool, logs, ZeroMQ's and the event loop's.
+OWN_FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,12 @@ class Worker:
     async def run(self, ready_fd: int | None, lifeline_fd: int | None) -> int:
         """Work until the crawl is done or a signal. Raises WhoismeshError."""
         self._loop = asyncio.get_running_loop()
+        mesh = self._settings.mesh
+        # Those whom it hears and who hear it (a few times the mean at the most), each with an exchange under way.
+        heard = max(mesh.full_mesh, 4 * mesh.links)
+        lookups = sum(each.connections for each in self._settings.registries.values())
+        what = f"mesh.full_mesh = {mesh.full_mesh} with mesh.links = {mesh.links}"
+        process.need_descriptors(3 * heard + lookups + OWN_FILES, what)
         lock = lock_folder(self._state)
         try:
             self._spool = Spool(self._state)
@@ -133,7 +142,14 @@ class Worker:
             listen_host, listen_port = self._listen or (_interface_towards(self._coordinator), 0)
             self._node = Node(self._context, listen_host, listen_port, self._event)
             process_name = f"{host}:{os.getpid()}"
-            self._lanes = Lanes(lanes, self._settings.bases, process_name, random.random, self._node.address)
+            self._lanes = Lanes(
+                lanes,
+                self._settings.bases,
+                process_name,
+                random.random,
+                self._node.address,
+                Peers(mesh.full_mesh, mesh.links),
+            )
             dealer = open_socket(self._context, zmq.DEALER)
             dealer.connect(self._where)
             self._leases = Inbox(dealer, self._on_lease_frames)

@@ -84,6 +84,16 @@ def test_a_joiner_gets_an_origin_and_the_others_hear_of_it() -> None:
     assert Publish(Members(CRAWL, 1, 3, 2, 101, (), (100,))) in third
 
 
+def test_no_more_workers_are_taken_in_than_the_mesh_may_have() -> None:
+    ledger = make_ledger("193.0.0.0/16", most_members=1)
+    origin = join(ledger)
+    refused = [Send(BOB, Refused(CRAWL, "there are 1 workers already (mesh.most_members)", False))]
+    assert ledger.handle(Received(BOB, Join(b"", "b", "", 0, ())), 1.0) == refused
+    assert join(ledger, now=2.0) == origin, "who is in comes back"
+    ledger.handle(Received(ALICE, Leave(CRAWL, origin, "alice", {})), 3.0)
+    assert join(ledger, BOB, now=4.0) == origin + 1
+
+
 def test_joining_twice_over_one_link_keeps_the_origin() -> None:
     ledger = make_ledger("193.0.0.0/16")
     assert join(ledger) == join(ledger, now=2.0) == 100

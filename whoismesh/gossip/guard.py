@@ -23,9 +23,10 @@ TOO_MANY = "too_many"
 
 def why_not(block: Range) -> str | None:
     """Return why a block cannot be one network, None if it can."""
+    special = iana.special_purpose()
+    if special.meets(block):
+        return RESERVED if special.covers(block) else TOO_WIDE
     home = iana.run_of(block.family, block.first)
-    if iana.special_purpose().meets(block):
-        return TOO_WIDE if home is not None and not home[0].contains(block) else RESERVED
     if home is None:
         return NOT_DELEGATED
     return None if home[0].contains(block) else TOO_WIDE

@@ -17,6 +17,7 @@ from whoismesh.answers import CANNOT_TELL, Answer, Reply, Status, understand
 from whoismesh.blocks import Block
 from whoismesh.gossip import Gossip
 from whoismesh.gossip import events as gossip
+from whoismesh.gossip.peers import Peers
 from whoismesh.lanes.events import (
     Ask,
     Broken,
@@ -82,7 +83,8 @@ class Lanes:
     """The engine of one worker process.
 
     `lanes` are its registries, `bases` maps servers to registries (answers.understand), `host` names the process,
-    `draw` returns a number in [0, 1) (gossip meets peers by chance), `listen` is the address of its gossip PUB socket.
+    `draw` returns a number in [0, 1) (gossip meets peers by chance), `listen` is the address of its gossip PUB socket,
+    `peers` its view of the mesh.
     """
 
     def __init__(
@@ -92,9 +94,10 @@ class Lanes:
         host: str,
         draw: Callable[[], float],
         listen: str = "",
+        peers: Peers | None = None,
     ) -> None:
         self.lanes = lanes
-        self.gossip = Gossip(draw)
+        self.gossip = Gossip(draw, peers)
         self.replica = self.gossip.replica
         self.counters: Counter[str] = Counter()
         self.origin = 0

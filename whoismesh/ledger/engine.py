@@ -84,7 +84,8 @@ class Ledger:
 
     `ports` are those of PULL, PUB and gossip ROUTER, told to workers. `lease_s` is how long a lease should keep a
     worker busy, `attempts` after how many failed lookups (each with its own retries on some host) an address is
-    settled as failed, `give_up_s` how long to try a registry that was never reached.
+    settled as failed, `give_up_s` how long to try a registry that was never reached,
+    `most_members` how many workers are taken in.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Ledger:
         lease_s: float = 60.0,
         attempts: int = 3,
         give_up_s: float = 20.0,
+        most_members: int = 1_000,
     ) -> None:
         self.crawl = crawl
         self.account = Account(space, attempts)
@@ -113,6 +115,7 @@ class Ledger:
         self.workers: dict[int, Worker] = {}
         self.metrics: dict[int, Mapping[str, float]] = {}
         self.finished: Finish | None = None
+        self._most_members = most_members
         self._epoch = epoch
         self._origins = iter(origins)
         self._own_origin = next(self._origins, 0)
@@ -234,6 +237,9 @@ class Ledger:
         if message.crawl not in (b"", self.crawl):
             return [Send(sender, Refused(self.crawl, "this coordinator runs another crawl", True))]
         known = self.workers.get(self._senders.get(sender, 0))
+        if known is None and message.origin not in self.workers and len(self.workers) >= self._most_members:
+            reason = f"there are {self._most_members} workers already (mesh.most_members)"
+            return [Send(sender, Refused(self.crawl, reason, False))]
         origin = message.origin or (known.origin if known else next(self._origins, 0))
         if not origin:
             return [Send(sender, Refused(self.crawl, "no origin left for now, join again later", False))]
