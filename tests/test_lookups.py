@@ -651,6 +651,29 @@ def test_ripe_ncc_is_asked_again_on_the_same_connection():
     assert all(body.endswith(SERVED) for body in bodies)
 
 
+def test_one_connection_is_kept_and_only_for_a_while(monkeypatch):
+    monkeypatch.setattr("whoismesh.port43.MAX_IDLE_S", 0.05)
+    ended = []
+
+    async def server(reader, writer):
+        while await reader.readline():
+            writer.write(b"inetnum: x\n" + SERVED)
+            await writer.drain()
+        ended.append(writer)
+
+    async def run():
+        async with served(server) as port:
+            async with Lookups(settings(port), "", None) as lookups:
+                both = [lookups.ask("ripencc", "whois", FAMILY, ADDRESS, None) for _ in range(2)]
+                await asyncio.gather(*both)
+                async with asyncio.timeout(20):
+                    while len(ended) < 2:  # the second at once, the first after a while
+                        await asyncio.sleep(0.01)
+                assert (await lookups.ask("ripencc", "whois", FAMILY, ADDRESS, None)).body.endswith(SERVED)
+
+    asyncio.run(run())
+
+
 def test_a_connection_that_ripe_ncc_closed_is_not_used_again():
     connections, bodies = ask_in_turn(lambda number, _: b"%ERROR:201: access denied\n" + b"x" * number, 3)
     assert [len(lines) for lines in connections] == [1, 1, 1]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-import time
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -30,8 +29,9 @@ QUERY = {
 #: The only registry asked with `-k` before it all.
 PERSISTENT = frozenset({"ripencc"})
 
-#: An idle connection older than this is not used again: the server may be about to close it, seconds.
-MAX_IDLE_S = 30.0
+#: A kept connection is closed after so long without a question, seconds: a little more than the time between two at the
+#: usual pace, because it counts among the three that RIPE NCC grants to an address, where other workers may be too.
+MAX_IDLE_S = 3.0
 #: The last comment of RIPE NCC's answers and the two empty lines behind it.
 _SERVED, _END = b"\n% This query was served by ", (b"\n\n\n", b"\r\n\r\n\r\n")
 #: Errors after which it closes the connection: those about the asker, 2xx and 3xx (QueryMessages in RIPE-NCC/whois).
@@ -51,7 +51,6 @@ class NoAnswerError(WhoismeshError):
 class _Link:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    since: float
 
 
 class Port43:
@@ -59,15 +58,13 @@ class Port43:
 
     def __init__(self, source: tuple[str, int] | None) -> None:
         self._source = source
-        self._idle: dict[str, list[_Link]] = {}
+        self._idle: dict[str, tuple[_Link, asyncio.TimerHandle]] = {}
         self._persistent = set(PERSISTENT)
 
     def close(self) -> None:
         """Close the connections that are kept."""
-        for links in self._idle.values():
-            for link in links:
-                link.writer.close()
-        self._idle.clear()
+        for registry in list(self._idle):
+            self._drop(registry)
 
     async def ask(self, registry: str, settings: RegistrySettings, family: int, address: int) -> bytes:
         """Ask one question; return the answer, one byte more than MAX_BODY_BYTES at most. Raises NoAnswerError.
@@ -100,8 +97,9 @@ class Port43:
         except OSError as error:
             raise NoAnswerError(f"{settings.whois}: {error.strerror or error}", unreachable=False) from None
         finally:
-            if whole and not _CLOSING.search(body):
-                self._idle.setdefault(registry, []).append(_Link(link.reader, link.writer, time.monotonic()))
+            if whole and not _CLOSING.search(body) and registry not in self._idle:
+                timer = asyncio.get_running_loop().call_later(MAX_IDLE_S, self._drop, registry)
+                self._idle[registry] = link, timer
             else:
                 link.writer.close()
             if kept and not body:
@@ -110,14 +108,20 @@ class Port43:
         return bytes(body[: MAX_BODY_BYTES + 1])
 
     def _kept(self, registry: str) -> _Link | None:
-        links = self._idle.get(registry, [])
-        while links:
-            link = links.pop()
-            stale = link.reader.at_eof() or link.writer.is_closing() or time.monotonic() - link.since > MAX_IDLE_S
-            if not stale:
-                return link
+        """Take the kept connection of a registry, if there is one and the server has not ended it."""
+        link, timer = self._idle.pop(registry, (None, None))
+        if link is None or timer is None:
+            return None
+        timer.cancel()
+        if link.reader.at_eof() or link.writer.is_closing():
             link.writer.close()
-        return None
+            return None
+        return link
+
+    def _drop(self, registry: str) -> None:
+        link, timer = self._idle.pop(registry)
+        timer.cancel()
+        link.writer.close()
 
     async def _connect(self, settings: RegistrySettings) -> _Link:
         try:
@@ -125,7 +129,7 @@ class Port43:
                 if settings.proxy:
                     return await self._through(settings)
                 host, port = settings.whois_address
-                return _Link(*await asyncio.open_connection(host, port, local_addr=self._source), since=0.0)
+                return _Link(*await asyncio.open_connection(host, port, local_addr=self._source))
         except TimeoutError:
             raise NoAnswerError(f"{settings.whois}: connection timed out", unreachable=True) from None
         except OSError as error:
@@ -154,4 +158,4 @@ class Port43:
             writer.close()
             code = status[0][:20].decode("ascii", "replace") if status else "no HTTP"
             raise NoAnswerError(f"{settings.whois}: the proxy does not connect ({code})", unreachable=True)
-        return _Link(reader, writer, since=0.0)
+        return _Link(reader, writer)
