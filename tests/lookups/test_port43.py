@@ -76,13 +76,13 @@ def test_ripe_ncc_is_asked_again_on_the_same_connection():
 
 def test_one_connection_is_kept_and_only_for_a_while(monkeypatch):
     monkeypatch.setattr("whoismesh.port43.MAX_IDLE_S", 0.05)
-    ended = []
+    ended = asyncio.Semaphore(0)
 
     async def server(reader, writer):
         while await reader.readline():
             writer.write(b"inetnum: x\n" + SERVED)
             await writer.drain()
-        ended.append(writer)
+        ended.release()
 
     async def run():
         async with served(server) as port:
@@ -90,8 +90,8 @@ def test_one_connection_is_kept_and_only_for_a_while(monkeypatch):
                 both = [lookups.ask("ripencc", "whois", FAMILY, ADDRESS, None) for _ in range(2)]
                 await asyncio.gather(*both)
                 async with asyncio.timeout(20):
-                    while len(ended) < 2:  # the second at once, the first after a while
-                        await asyncio.sleep(0.01)
+                    await ended.acquire()  # the second at once
+                    await ended.acquire()  # the first after a while
                 assert (await lookups.ask("ripencc", "whois", FAMILY, ADDRESS, None)).body.endswith(SERVED)
 
     asyncio.run(run())
