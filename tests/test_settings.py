@@ -64,6 +64,10 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         host_rate = 0.5
         connections = 9
         timeout_s = 2.5
+        connect_timeout_s = 1
+        read_timeout_s = 2
+        proxy = "http://me:pass@proxy.example.org:3128"
+        api_key = "123"
         """
     )
     settings = load(config, {})
@@ -72,14 +76,25 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
     assert settings.give_up_s == math.inf
     assert settings.mesh == MeshSettings(1_000, 32, 5)
     assert settings.registries["lacnic"] == RegistrySettings(
-        "http://[::1]:8080/rdap/", "[::1]:4343", ("whois",), 4.0, 0.5, 9, 2.5
+        "http://[::1]:8080/rdap/",
+        "[::1]:4343",
+        ("whois",),
+        4.0,
+        0.5,
+        9,
+        2.5,
+        1.0,
+        2.0,
+        "http://me:pass@proxy.example.org:3128",
+        "123",
     )
     assert settings.registries["lacnic"].whois_address == ("::1", 4343)
     assert settings.bases["http://[::1]:8080/rdap/"] == settings.bases["[::1]:4343"] == "lacnic"
     assert settings.bases["whois.ripe.net:43"] == "ripencc"
     # No key was forgotten above.
     assert {each.name for each in dataclasses.fields(RegistrySettings)} == {
-        "rdap", "whois", "protocols", "rate", "host_rate", "connections", "timeout_s"
+        "rdap", "whois", "protocols", "rate", "host_rate", "connections", "timeout_s",
+        "connect_timeout_s", "read_timeout_s", "proxy", "api_key",
     }  # fmt: skip
     assert {each.name for each in dataclasses.fields(Settings)} == {
         "space", "contact", "lease_s", "attempts", "give_up_s", "mesh", "registries"
@@ -163,7 +178,7 @@ def test_a_worker_needs_no_space() -> None:
             "[crawl]\nrate = 1",
             "crawl.rate: no such setting; expected one of attempts, contact, give_up_s, lease_s, space",
         ),
-        ("[registries.arin]\nrates = 1", "registries.arin.rates: no such setting; expected one of connections"),
+        ("[registries.arin]\nrates = 1", "registries.arin.rates: no such setting; expected one of api_key, "),
         ("[registries.iana]\nrate = 1", "registries.iana: no such registry; expected one of arin, ripencc"),
         ("[worker]\nrate = 1", "worker: no such section"),
         ("[mesh]\nlink = 1", "mesh.link: no such setting; expected one of full_mesh, links, most_members"),
@@ -328,3 +343,30 @@ def test_a_file_that_is_no_toml_is_named(config: Path, text: bytes) -> None:
 def test_a_file_that_cannot_be_read_is_named(config: Path, tmp_path: Path) -> None:
     assert problems(config) == [f"{config}: cannot be read: No such file or directory"]
     assert problems(tmp_path) == [f"{tmp_path}: cannot be read: Is a directory"]
+
+
+@pytest.mark.parametrize(
+    ("registry", "line", "problem"),
+    [
+        ("lacnic", 'api_key = "s3cret key"', "expected up to 200 letters, digits"),
+        ("lacnic", "api_key = 31337", "expected up to 200 letters, digits"),
+        ("arin", 'api_key = "s3cret"', "arin takes no key"),
+        ("lacnic", 'api_key = "s3cret"\nrdap = "http://rdap.example.org/"', "would be sent in the clear"),
+        ("arin", 'proxy = "socks5://me:s3cret@127.0.0.1:1080"', "expected http://[USER:PASSWORD@]HOST:PORT"),
+        ("arin", 'proxy = "http://me:s3cret@127.0.0.1:port"', "expected http://[USER:PASSWORD@]HOST:PORT"),
+        ("arin", "proxy = 31337", "expected http://[USER:PASSWORD@]HOST:PORT"),
+    ],
+)
+def test_a_bad_secret_is_told_without_it(config: Path, registry: str, line: str, problem: str) -> None:
+    config.write_text(f'[crawl]\nspace = ["193.0.0.0/8"]\ncontact = "a@example.org"\n[registries.{registry}]\n{line}\n')
+    with pytest.raises(ConfigError) as caught:
+        load(config, {})
+    assert problem in str(caught.value)
+    assert "s3cret" not in str(caught.value) and "31337" not in str(caught.value)
+
+
+def test_a_key_from_the_environment_is_a_text(config: Path) -> None:
+    config.write_text('[crawl]\nspace = ["193.0.0.0/8"]\ncontact = "a@example.org"\n')
+    settings = load(config, {"WHOISMESH_REGISTRIES_LACNIC_API_KEY": "31337"})
+    assert settings.registries["lacnic"].api_key == "31337"
+    assert "31337" not in repr(settings)

@@ -1,46 +1,30 @@
-"""Lookups over the wire: RDAP by HTTP (RFC 7480) and WHOIS by TCP port 43 (RFC 3912). No decisions here.
+"""Lookups over the wire: RDAP by HTTP (RFC 7480), and WHOIS by way of `port43`. No decisions here.
 
 Redirects are not followed: where they lead, and on whose budget, the engine decides. What comes back is a `Reply`, or a
-`LookupError` of ours that says whether a connection came about at all.
+`NoAnswerError` that says whether a connection came about at all. Whatever the server does, a lookup takes `timeout_s`
+at most and keeps little more than MAX_BODY_BYTES in memory. No key and no password of a proxy gets into either.
 """
 
 from __future__ import annotations
 
-import asyncio
-import socket
 import time
 from collections.abc import Mapping
+from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
 
 import whoismesh
 from whoismesh.addresses import format_address
 from whoismesh.answers import Reply
-from whoismesh.errors import WhoismeshError
+from whoismesh.answers.text import MAX_BODY_BYTES
+from whoismesh.port43 import NoAnswerError, Port43
+from whoismesh.registries import API_KEY_PARAMETERS
 from whoismesh.settings import RegistrySettings
 
-#: The longest answer accepted. The largest known is ARIN's at about 60 kB; what is longer is cut, and malformed.
-MAX_ANSWER_BYTES = 1024 * 1024
-#: Time for a connection to come about, seconds; the whole lookup has `timeout_s`.
-CONNECT_TIMEOUT_S = 10.0
+__all__ = ["Lookups", "NoAnswerError"]
 
-#: What each registry wants to be asked at port 43. RIPE-like: no contacts (-r), no grouping (-G), only address
-#: objects; ARIN: networks in full (n +); LACNIC: the bare address.
-WHOIS_QUERY = {
-    "arin": "n + {}",
-    "ripencc": "-r -G -T inetnum,inet6num {}",
-    "apnic": "-r -G -T inetnum,inet6num {}",
-    "lacnic": "{}",
-    "afrinic": "-r -G -T inetnum,inet6num {}",
-}
-
-
-class NoAnswerError(WhoismeshError):
-    """A lookup got no answer. `unreachable` tells that no connection came about."""
-
-    def __init__(self, reason: str, *, unreachable: bool) -> None:
-        self.unreachable = unreachable
-        super().__init__(reason)
+#: So much is told of an error that a server caused.
+_REASON_CHARS = 300
 
 
 class Lookups:
@@ -52,9 +36,10 @@ class Lookups:
         agent = f"whoismesh/{whoismesh.__version__}" + (f" ({contact})" if contact else "")
         self._headers = {"User-Agent": agent, "Accept": "application/rdap+json, application/json"}
         self._session: aiohttp.ClientSession | None = None
+        self._port43 = Port43(self._source)
 
     async def __aenter__(self) -> Lookups:
-        # The engine keeps to the number of connections; the pool only keeps them alive.
+        # The engine keeps to the number of connections; the pool only keeps them alive. Certificates are verified.
         connector = aiohttp.TCPConnector(limit=0, local_addr=self._source, ttl_dns_cache=300)
         self._session = aiohttp.ClientSession(
             connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True
@@ -65,76 +50,85 @@ class Lookups:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._port43.close()
         if self._session is not None:
             await self._session.close()
 
     async def ask(self, registry: str, protocol: str, family: int, address: int, url: str | None) -> Reply:
-        """Ask one question. Raises NoAnswerError."""
+        """Ask one question, at `url` where a redirect led there. Raises NoAnswerError and nothing else."""
         settings = self._registries[registry]
+        server = settings.rdap if protocol == "rdap" else settings.whois
         try:
             if protocol == "rdap":
                 return await self._rdap(registry, settings, family, address, url)
-            async with asyncio.timeout(settings.timeout_s):
-                return await self._whois(registry, settings, family, address)
-        except TimeoutError as error:
-            unreachable = isinstance(error, aiohttp.ConnectionTimeoutError)
-            server = settings.rdap if protocol == "rdap" else settings.whois
-            raise NoAnswerError(f"{server}: timed out", unreachable=unreachable) from None
+            body = await self._port43.ask(registry, settings, family, address)
+            return Reply(registry, "whois", family, address, body, settings.whois, time.time())
+        except NoAnswerError as error:
+            reason = _discreet(_line(str(error)), registry, settings)
+            raise NoAnswerError(reason, unreachable=error.unreachable) from None
+        except Exception as error:
+            # A URL that a server made up, a library's bug: it must cost one lookup, never a worker.
+            reason = _discreet(_line(f"{server}: {type(error).__name__}: {error}"), registry, settings)
+            raise NoAnswerError(reason, unreachable=False) from None
 
     async def _rdap(
         self, registry: str, settings: RegistrySettings, family: int, address: int, url: str | None
     ) -> Reply:
         assert self._session is not None, "used outside of `async with`"
-        url = url or f"{settings.rdap}ip/{format_address(family, address)}"
-        timeout = aiohttp.ClientTimeout(total=settings.timeout_s, sock_connect=CONNECT_TIMEOUT_S)
+        server = settings.rdap
+        target = url or f"{settings.rdap}ip/{format_address(family, address)}"
+        key = {}
+        if settings.api_key and target.startswith(settings.rdap):  # nobody else gets to see it
+            key = {API_KEY_PARAMETERS[registry]: settings.api_key}
+        timeout = aiohttp.ClientTimeout(
+            total=settings.timeout_s, sock_connect=settings.connect_timeout_s, sock_read=settings.read_timeout_s
+        )
         try:
-            async with self._session.get(url, allow_redirects=False, timeout=timeout) as response:
+            async with self._session.get(
+                target, params=key, allow_redirects=False, timeout=timeout, proxy=settings.proxy or None
+            ) as response:
                 body = await self._body(response)
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                return Reply(
-                    registry, "rdap", family, address, body, settings.rdap, time.time(), response.status, headers
-                )
+                headers = {
+                    name.lower(): _discreet(value, registry, settings) for name, value in response.headers.items()
+                }
+                status = response.status
+        except TimeoutError as error:
+            unreachable = isinstance(error, aiohttp.ConnectionTimeoutError)
+            raise NoAnswerError(f"{server}: timed out", unreachable=unreachable) from None
         except aiohttp.ClientConnectorError as error:
-            raise NoAnswerError(f"{settings.rdap}: {error.os_error.strerror or error}", unreachable=True) from None
+            raise NoAnswerError(f"{server}: {error.os_error.strerror or error}", unreachable=True) from None
         except aiohttp.InvalidURL:
-            raise NoAnswerError(f"{settings.rdap}: redirects to no URL", unreachable=False) from None
-        except TimeoutError:
-            raise
+            raise NoAnswerError(f"{server}: redirects to no URL", unreachable=False) from None
+        except aiohttp.ClientResponseError as error:  # its text has the URL, with all that is in it
+            raise NoAnswerError(f"{server}: {error.message}", unreachable=False) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise NoAnswerError(f"{settings.rdap}: {error or type(error).__name__}", unreachable=False) from None
+            raise NoAnswerError(f"{server}: {error or type(error).__name__}", unreachable=False) from None
+        if url is not None and not url.startswith(settings.rdap):
+            parts = urlsplit(url)
+            server = f"{parts.scheme}://{parts.netloc}/"
+        return Reply(registry, "rdap", family, address, body, server, time.time(), status, headers, url or "")
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        length = response.content_length
-        plain = "Content-Encoding" not in response.headers
-        if plain and length is not None and length <= MAX_ANSWER_BYTES:
-            return await response.read()
-        chunks, size = [], 0
+        """Return the body, unpacked; of one that is too long one byte more than MAX_BODY_BYTES, which tells it."""
+        body = bytearray()
         async for chunk in response.content.iter_any():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > MAX_ANSWER_BYTES:
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
                 response.close()
                 break
-        return b"".join(chunks)[:MAX_ANSWER_BYTES]
+        return bytes(body[: MAX_BODY_BYTES + 1])
 
-    async def _whois(self, registry: str, settings: RegistrySettings, family: int, address: int) -> Reply:
-        host, port = settings.whois_address
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                reader, writer = await asyncio.open_connection(host, port, local_addr=self._source)
-        except TimeoutError:
-            raise NoAnswerError(f"{settings.whois}: connection timed out", unreachable=True) from None
-        except (OSError, socket.gaierror) as error:
-            raise NoAnswerError(f"{settings.whois}: {error.strerror or error}", unreachable=True) from None
-        try:
-            writer.write(f"{WHOIS_QUERY[registry].format(format_address(family, address))}\r\n".encode())
-            chunks, size = [], 0
-            while size <= MAX_ANSWER_BYTES and (chunk := await reader.read(65_536)):
-                chunks.append(chunk)
-                size += len(chunk)
-        except OSError as error:
-            raise NoAnswerError(f"{settings.whois}: {error.strerror or error}", unreachable=False) from None
-        finally:
-            writer.close()
-        body = b"".join(chunks)[:MAX_ANSWER_BYTES]
-        return Reply(registry, "whois", family, address, body, settings.whois, time.time())
+
+def _discreet(text: str, registry: str, settings: RegistrySettings) -> str:
+    """Return a text without the key and the proxy's password, should a server or a library repeat them."""
+    if settings.api_key:
+        text = text.replace(f"{API_KEY_PARAMETERS[registry]}={settings.api_key}", "").replace(settings.api_key, "...")
+    if settings.proxy:
+        password = urlsplit(settings.proxy).password
+        for secret in {password, unquote(password), quote(unquote(password))} if password else ():
+            text = text.replace(secret, "...")
+    return text
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:_REASON_CHARS]

@@ -39,6 +39,9 @@ DEFAULTS = {
     "afrinic": RegistryDefaults("https://rdap.afrinic.net/rdap/", "whois.afrinic.net:43", 0.5, 0.5, 1),
 }
 
+#: Query parameters that carry an API key, where a registry gives one out (LACNIC: a key only raises the limit).
+API_KEY_PARAMETERS = {"lacnic": "apikey"}
+
 #: WHOIS host names under which a registry, or the national registry it works with, turns up in referrals.
 WHOIS_HOSTS = {
     "whois.arin.net": "arin",

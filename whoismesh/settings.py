@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from whoismesh.addresses import Range, parse_space
 from whoismesh.errors import ConfigError
 from whoismesh.gossip.peers import FULL_MESH, LINKS
-from whoismesh.registries import DEFAULTS, PROTOCOLS, REGISTRIES
+from whoismesh.registries import API_KEY_PARAMETERS, DEFAULTS, PROTOCOLS, REGISTRIES
 
 ENVIRONMENT_PREFIX = "WHOISMESH_"
 #: A contact goes into the User-Agent of every request.
@@ -29,7 +29,11 @@ MOST_MEMBERS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class RegistrySettings:
-    """How one registry is asked. Rates are lookups a second, for the whole fleet and for one host; inf is no limit."""
+    """How one registry is asked. Rates are lookups a second, for the whole fleet and for one host; inf is no limit.
+
+    `timeout_s` is for a whole lookup, `connect_timeout_s` for its connection, `read_timeout_s` for a silence in it.
+    `proxy` is an HTTP proxy's URL, `api_key` what the registry gave out; both are secrets and never shown.
+    """
 
     rdap: str
     whois: str
@@ -38,6 +42,10 @@ class RegistrySettings:
     host_rate: float = 1.0
     connections: int = 2
     timeout_s: float = 30.0
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 15.0
+    proxy: str = field(default="", repr=False)
+    api_key: str = field(default="", repr=False)
 
     @property
     def whois_address(self) -> tuple[str, int]:
@@ -139,7 +147,9 @@ class _Reader:
             if keys is None:
                 self.problems.append(f"{name}: no such setting; see README.md, Settings")
             else:
-                self.lay_over(table, keys, _from_text(text, list_wanted=keys[-1] in ("space", "protocols")), name)
+                # A key of digits alone is no number.
+                value = text if keys[-1] in _TEXTS else _from_text(text, list_wanted=keys[-1] in _LISTS)
+                self.lay_over(table, keys, value, name)
 
     def lay_over(self, table: dict[str, Any], keys: tuple[str, ...], value: Any, source: str) -> None:
         """Put a value into the table, unless the file has something else than sections there (reported later)."""
@@ -204,6 +214,10 @@ class _Reader:
             host_rate=self._number(f"{where}.host_rate", section.get("host_rate", host_default)),
             connections=self._count(f"{where}.connections", section.get("connections", default.connections)),
             timeout_s=self._seconds(f"{where}.timeout_s", section.get("timeout_s", 30.0)),
+            connect_timeout_s=self._seconds(f"{where}.connect_timeout_s", section.get("connect_timeout_s", 10.0)),
+            read_timeout_s=self._seconds(f"{where}.read_timeout_s", section.get("read_timeout_s", 15.0)),
+            proxy=self._proxy(f"{where}.proxy", section.get("proxy", "")),
+            api_key=self._api_key(where, name, section.get("api_key", ""), section.get("rdap", default.rdap)),
         )
 
     # -- one value each -----------------------------------------------------------------------------------------
@@ -264,6 +278,35 @@ class _Reader:
         self._problem(key, "expected an http or https URL", value)
         return "http://127.0.0.1:1/"
 
+    def _proxy(self, key: str, value: Any) -> str:
+        """Check a proxy's URL. What is wrong with it is told without it: it may hold a password."""
+        try:
+            if value == "":
+                return ""
+            if isinstance(value, str) and _PLAIN.fullmatch(value):
+                parts = urlsplit(value)
+                if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and parts.path in ("", "/"):
+                    return value
+        except ValueError:
+            pass
+        self._problem(key, "expected http://[USER:PASSWORD@]HOST:PORT")
+        return ""
+
+    def _api_key(self, where: str, registry: str, value: Any, rdap: Any) -> str:
+        """Check an API key, likewise; it goes nowhere in the clear."""
+        key = f"{where}.api_key"
+        if value == "":
+            return ""
+        if registry not in API_KEY_PARAMETERS:
+            self._problem(key, f"{registry} takes no key; expected one for {', '.join(API_KEY_PARAMETERS)} only")
+        elif not (isinstance(value, str) and _API_KEY.fullmatch(value)):
+            self._problem(key, "expected up to 200 letters, digits and . _ ~ -")
+        elif not (str(rdap).startswith("https://") or _is_loopback(_host_of(rdap))):
+            self._problem(key, f"would be sent in the clear; expected an https URL in {where}.rdap")
+        else:
+            return value
+        return ""
+
     def _host_port(self, key: str, value: Any) -> str:
         if isinstance(value, str) and _HOST_PORT.fullmatch(value) and 0 < int(value.rpartition(":")[2]) < 65536:
             return value
@@ -285,6 +328,8 @@ class _Reader:
 _CRAWL = frozenset({"space", "contact", "lease_s", "attempts", "give_up_s"})
 _MESH = frozenset(each.name for each in fields(MeshSettings))
 _REGISTRY = frozenset(each.name for each in fields(RegistrySettings))
+_LISTS = frozenset({"space", "protocols"})
+_TEXTS = frozenset({"proxy", "api_key"})
 #: Every variable there is, and the keys it goes to.
 _VARIABLES = {
     ENVIRONMENT_PREFIX + "_".join(keys).upper(): keys
@@ -296,6 +341,8 @@ _VARIABLES = {
 }
 #: A base URL: addresses are appended, so neither query nor fragment can follow.
 _PLAIN = re.compile(r"[^\s?#]+")
+#: The characters that mean the same in a URL, quoted or not (RFC 3986 section 2.3).
+_API_KEY = re.compile(r"[A-Za-z0-9._~-]{1,200}")
 _HOST_PORT = re.compile(r"(\[[^\s\[\]]+\]|[^\s\[\]]+):[0-9]{1,5}")
 #: So much of a wrong value is shown.
 _SHOWN = 100
@@ -309,6 +356,13 @@ def _from_text(text: str, *, list_wanted: bool) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _host_of(url: Any) -> str:
+    try:
+        return urlsplit(url).hostname or "" if isinstance(url, str) else ""
+    except ValueError:
+        return ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -98,6 +98,35 @@ def mutated(draw: st.DrawFn) -> tuple[str, bytes]:
     return registry, bytes(raw)
 
 
+@st.composite
+def mistreated(draw: st.DrawFn) -> tuple[str, bytes]:
+    """Draw a capture as a bad line, a bad proxy or a bad server would deliver it."""
+    registry, body = draw(st.sampled_from(BODIES))
+    for _ in range(draw(st.integers(1, 3))):
+        match draw(
+            st.sampled_from(["cut", "head lost", "line doubled", "lines mixed", "charset", "line ends", "garbage"])
+        ):
+            case "cut":
+                body = body[: draw(st.integers(0, len(body)))]
+            case "head lost":
+                body = body[draw(st.integers(0, len(body))) :]
+            case "line doubled":
+                lines = body.split(b"\n")
+                at = draw(st.integers(0, len(lines) - 1))
+                body = b"\n".join([*lines[: at + 1], *[lines[at]] * draw(st.integers(1, 50)), *lines[at + 1 :]])
+            case "lines mixed":
+                body = b"\n".join(draw(st.permutations(body.split(b"\n")[:60])))
+            case "charset":
+                charset = draw(st.sampled_from(["utf-16", "utf-8-sig", "cp1252", "iso2022_jp", "cp037", "utf-7"]))
+                body = body.decode("latin-1").encode(charset, "replace")
+            case "line ends":
+                body = body.replace(b"\n", draw(st.sampled_from([b"\r\n", b"\r", b"\r\r\n", b"\x85", b"\x00"])))
+            case _:
+                at = draw(st.integers(0, len(body)))
+                body = body[:at] + draw(st.binary(max_size=200)) + body[at:]
+    return registry, body
+
+
 def check(answer: Answer) -> None:
     assert isinstance(answer.status, Status)
     assert (answer.status is Status.NETWORK) <= (answer.network is not None)
@@ -145,6 +174,26 @@ def test_no_json_raises(registry: str, address: tuple[int, int], body: bytes) ->
 def test_no_mutated_capture_raises(capture: tuple[str, bytes], address: tuple[int, int], protocol: str) -> None:
     registry, body = capture
     check(_read(Reply(registry, protocol, *address, body, "s", 0.0), BASES))
+
+
+ASKED = [
+    (4, int.from_bytes(bytes(map(int, path.name.rsplit(".", 2)[0].split(".")))))
+    for path in sorted((CAPTURES / "ipwhois").rglob("*.whois.txt"))
+]
+
+
+@settings(max_examples=600, deadline=None, derandomize=True, database=None)
+@given(
+    mistreated(), st.sampled_from(ASKED) | addresses, st.sampled_from(["rdap", "whois"]), st.sampled_from(REGISTRIES)
+)
+def test_a_mistreated_capture_is_one_answer(
+    capture: tuple[str, bytes], address: tuple[int, int], protocol: str, other: str
+) -> None:
+    registry, body = capture
+    for asked in (registry, other):
+        reply = Reply(asked, protocol, *address, body, "s", 0.0)
+        check(_read(reply, BASES))
+        assert understand(reply, BASES) == _read(reply, BASES)
 
 
 rpsl_lines = st.tuples(

@@ -466,13 +466,16 @@ def test_lacnic_names_a_network_for_its_owner(ask: Ask) -> None:
     [
         (["adr", {}, "text", ["", "", "", "", "", "14060", "MX"]], "MX"),
         (["adr", {"cc": "us", "label": "x"}, "text", ["", "", "", "", "", "", ""]], "US"),
-        (["adr", {"label": "1 Main St\nUNITED STATES"}, "text", ["", "", "", "", "", "", ""]], None),
-        (["adr", {}, "text", ["", "", "", "", "", "", "Mexico"]], None),
+        (["adr", {"label": "1 Main St\nUNITED STATES"}, "text", ["", "", "", "", "", "", ""]], "US"),
+        (["adr", {"label": "1 Main St\\nUnited States\n"}, "text", ["", "", "", "", "", "", ""]], "US"),
+        (["adr", {"label": "United States\n1 Main St"}, "text", ["", "", "", "", "", "", ""]], None),
+        (["adr", {"label": 5}, "text", ["", "", "", "", "", "", 5]], None),
+        (["adr", {}, "text", ["", "", "", "", "", "", "Mexico"]], "MX"),
         (["adr", None, "text", None], None),
         (["adr"], None),
     ],
 )
-def test_a_country_from_an_address_only_as_a_code(adr: list[Any], country: str | None, ask: Ask) -> None:
+def test_a_country_from_an_address_by_code_or_whole_name(adr: list[Any], country: str | None, ask: Ask) -> None:
     entities = [entity("O", ["registrant"], card("Us", "org", adr))]
     answer = ask("arin", "rdap", "8.8.8.8", body("8.8.8.0", "8.8.8.255", entities=entities))
     assert answer.network is not None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from whoismesh.addresses import Range, format_address
+from whoismesh.answers.countries import code_of
 from whoismesh.answers.ranges import read_address, read_range
 from whoismesh.answers.servers import registry_of_url, registry_of_whois
 from whoismesh.answers.text import MAX_VALUE_CHARS, clean, clean_list, country_code, decode, timestamp
@@ -26,7 +29,41 @@ def test_every_body_decodes(body: bytes) -> None:
 @given(st.text())
 def test_a_cleaned_value_can_be_stored(value: str) -> None:
     cleaned = clean(value)
-    assert cleaned is None or (cleaned.isprintable() and cleaned == cleaned.strip() and cleaned.encode())
+    if cleaned is not None:
+        assert cleaned == cleaned.strip() and cleaned.encode()
+        assert not {unicodedata.category(each) for each in cleaned} & {"Cc", "Cs", "Zl", "Zp"}
+        assert not set(cleaned) & set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+        assert clean(cleaned) == cleaned
+
+
+def test_nothing_is_dropped_from_a_name() -> None:
+    for name in ("Peña Nieto & Söhne", "Łódź Sieć", "日本電信電話", "می\u200cخواهم", "Zell\u00adstoff", "\U0001fac6"):
+        assert clean(name) == name
+    assert clean("Rotterdam\u202eevil") == "Rotterdam evil"
+
+
+def test_windows_letters_among_latin_1_are_letters() -> None:
+    assert decode("“Café” – O’Neill €".encode("windows-1252")) == "“Café” – O’Neill €"
+    assert decode(b"\x81\xe9") == "\x81é"
+    assert decode(b"\xef\xbb\xbfinetnum: x") == "inetnum: x"
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("United States", "US"),
+        (" UNITED STATES ", "US"),
+        ("Curaçao", "CW"),
+        ("Korea, Republic of", "KR"),
+        ("Virgin Islands (British)", "VG"),
+        ("CA 94043", None),
+        ("United", None),
+        ("x" * 999, None),
+        ("", None),
+    ],
+)
+def test_countries_by_name(name: str, code: str | None) -> None:
+    assert code_of(name) == code
 
 
 def test_clean() -> None:
@@ -55,7 +92,9 @@ def test_clean() -> None:
         ("2007-0313", None),
         ("00000000", None),
         ("2012-02-24T25:44:34Z", None),
-        ("2012-02-24T09:44:34", None),
+        ("2012-02-24T09:44:34", "2012-02-24T09:44:34Z"),
+        ("2012-02-24T09:44:34+0000", "2012-02-24T09:44:34+00:00"),
+        ("2012-02-24T09:44:34-05", None),
         ("\uff12\uff10\uff10\uff17\uff10\uff13\uff11\uff13", None),
         ("yesterday", None),
         ("", None),

@@ -115,6 +115,21 @@ TEXTS = [
     ("arin", "No match found for n + 74.125.225.229.\n", Status.UNALLOCATED, None, False),
     ("arin", "Unable to service request due to high volume\n", Status.LIMITED, None, True),
     ("arin", "#201 denied\n", Status.LIMITED, None, True),
+    # what the three of one family say alike
+    *(
+        (registry, f"%ERROR:{number}: {words}\n", status, None, transient)
+        for registry in ("apnic", "afrinic")
+        for number, words, status, transient in (
+            (100, "internal software error", Status.FAILED, True),
+            (108, "bad character in input", Status.FAILED, False),
+            (112, "unsupported query '-mM'", Status.FAILED, False),
+            (202, "access control limit reached", Status.LIMITED, True),
+            (203, "you are not allowed to act as a proxy", Status.FAILED, False),
+            (305, "connection has been closed", Status.FAILED, True),
+            (306, "connections exceeded", Status.LIMITED, True),
+        )
+    ),
+    ("lacnic", "% Query rate limit exceeded\n% Blocked for 300 seconds.\n", Status.LIMITED, 300.0, True),
 ]
 
 

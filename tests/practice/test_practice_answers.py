@@ -176,7 +176,7 @@ def test_rdap_elsewhere_not_found_and_errors() -> None:
         assert limit.status == 429 and limit.headers["Retry-After"] == "7"
         assert rdap_answers.bad_request(registry).status == 400
         assert rdap_answers.server_error(registry).status == 500
-    assert rdap_answers.limited("ripencc", "127.0.0.1", 7).content_type.startswith("text/plain")
+    assert rdap_answers.limited("ripencc", "127.0.0.1", 7).content_type == "text/html"
     lacnic = rdap_answers.limited("lacnic", "127.0.0.1", 7).body
     assert isinstance(lacnic, dict) and lacnic["notices"][0]["title"] == "Rate Limit Notice"
 

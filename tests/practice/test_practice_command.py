@@ -15,6 +15,8 @@ import pytest
 
 from whoismesh.errors import ConfigError, UsageError
 from whoismesh.practice import command
+from whoismesh.practice.faults import FAULTS, Fault, RetryAfter
+from whoismesh.practice.quirks import QUIRKS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,6 +104,9 @@ def test_wrong_tables_settings_and_descriptors_are_refused(tmp_path: Path) -> No
         ("--latency", "-1"),
         ("--port", "70000"),
         ("--host", "x"),
+        ("--quirks", "-1"),
+        ("--ban-after", "0"),
+        ("--most-connections", "0"),
     ):
         with pytest.raises(UsageError):
             command.run(parse(*arguments))
@@ -109,6 +114,19 @@ def test_wrong_tables_settings_and_descriptors_are_refused(tmp_path: Path) -> No
         command.run(parse("--lifeline-fd", "987"))
     with pytest.raises(UsageError, match="ready-fd"):
         command.run(parse("--ready-fd", "987"))
+
+
+def test_kinds_are_named_one_by_one_or_all(capsys: pytest.CaptureFixture[str]) -> None:
+    args = parse("--fault-kinds", "cut, bomb", "--quirk-kinds", "all", "--retry-after", "date")
+    assert args.fault_kinds == (Fault.CUT, Fault.BOMB)
+    assert args.quirk_kinds == QUIRKS
+    assert args.retry_after is RetryAfter.DATE
+    assert parse().fault_kinds == FAULTS
+    for arguments in (("--fault-kinds", "cut,rain"), ("--quirk-kinds", ""), ("--retry-after", "soon")):
+        with pytest.raises(SystemExit) as caught:
+            parse(*arguments)
+        assert caught.value.code == 2
+        assert arguments[0] in capsys.readouterr().err
 
 
 def test_a_config_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

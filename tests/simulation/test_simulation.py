@@ -39,7 +39,7 @@ def test_whatever_goes_wrong_every_invariant_holds(reports: list[Report]) -> Non
         "results_lost_with_a_disk",
         "coordinator_killed_at_once", "coordinator_killed_while_it_commits",
         "coordinator_killed_before_it_acknowledges", "coordinator_killed_before_it_tells_the_mesh",
-        "pauses", 
+        "pauses",
         "spells_limiting", "spells_failing", "spells_silent", "spells_unreachable",
         "answers_limited", "answers_banned", "bans", "single_failures",
         "note_lease_expired", "note_worker_lost", "note_host_banned", "note_registry_unreachable",

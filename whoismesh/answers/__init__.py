@@ -4,7 +4,8 @@
 - `rdap` and `whois` read the two protocols, `rpsl` and `arin` the two kinds of port-43 text;
 - `signals` knows the texts that are no registration: limits, bans, "not found", "not mine";
 - `verdict` tells holders' networks from pools, placeholders and nonsense, alike for both protocols;
-- `ipwhois_parser` is the only module that touches ipwhois; `ranges`, `servers` and `text` read single values.
+- `ipwhois_parser` is the only module that touches ipwhois; `ranges`, `servers`, `countries` and `text` read
+  single values.
 
 No socket, clock, disk or randomness: the same reply always means the same.
 """

@@ -28,6 +28,7 @@ from ipwhois.rdap import RDAP
 from ipwhois.whois import Whois
 
 from whoismesh.addresses import Range, format_address
+from whoismesh.answers.countries import code_of
 from whoismesh.answers.text import clean, clean_list, country_code
 
 # Real answers have up to about a dozen entities, three deep; the limits bound what a crafted one costs.
@@ -35,6 +36,7 @@ _MAX_ENTITIES = 48
 _MAX_DEPTH = 4
 _MAX_ITEMS = 32
 _MAX_VCARD_PROPERTIES = 64
+_MAX_LABEL_CHARS = 1000
 
 _RAISES = (BaseIpwhoisException, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
@@ -201,13 +203,23 @@ def _vcard(array: object) -> _Card:
             elif label == "org":
                 org = org or clean(value[0] if isinstance(value, list) and value else value)
             elif label == "adr":
-                # RFC 8605 section 3.1 puts the code into a parameter; LACNIC into the country part (RFC 6350, 6.3.1).
-                # A label's text is not guessed from.
-                if isinstance(each[1], dict):
-                    country = country or country_code(each[1].get("cc"))
-                if isinstance(value, list) and len(value) > 6:
-                    country = country or country_code(value[6])
+                country = country or _country_of(each[1], value)
     return kind, name, org, country
+
+
+def _country_of(parameters: object, parts: object) -> str | None:
+    """Return the country of an `adr`: by a parameter's code, by the country part, or by the last line of the label.
+
+    RFC 8605 section 3.1 has the code in a parameter, RFC 6350 section 6.3.1 the name in the country part, where LACNIC
+    puts the code, and ARIN has the name at the end of the label and nowhere else.
+    """
+    given = parameters if isinstance(parameters, dict) else {}
+    part = clean(parts[6]) if isinstance(parts, list) and len(parts) > 6 else None
+    label = given.get("label")
+    # Line ends have been seen escaped twice.
+    lines = label[-_MAX_LABEL_CHARS:].replace("\\n", "\n").split("\n") if isinstance(label, str) else []
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    return country_code(given.get("cc")) or country_code(part) or code_of(part or "") or code_of(last)
 
 
 # For each registry: the line a registration begins with, and the lines ipwhois has a pattern for, strict forms first.

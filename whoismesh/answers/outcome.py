@@ -33,7 +33,8 @@ class Reply:
     """What came back for one lookup, before it is understood.
 
     `address` is the integer asked for, `http_status` and `headers` (lower-case names) are for RDAP only, `server` is
-    the host or URL that answered, `fetched_at` seconds since 1970 in UTC.
+    the host or URL that answered, `fetched_at` seconds since 1970 in UTC. `url` is what was asked of it where that is
+    not the address alone, after a redirect.
     """
 
     registry: str
@@ -45,6 +46,7 @@ class Reply:
     fetched_at: float
     http_status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ class Answer:
     `network` is set for NETWORK (and for TRUNCATED where a part can be kept). `elsewhere` names the registry that
     knows, for ELSEWHERE; None where the answer does not say which; where it names the registry that was asked,
     `url` is the address to ask there next (a redirect within one registry). `retry_after_s` is the wait a
-    LIMITED reply demands, None if it names none. `transient` says that asking again may help. `reason` is one line for
-    people and the dump.
+    LIMITED reply demands, None if it names none; `host_only` tells that it speaks of this host's connections and not of
+    anybody's pace. `transient` says that asking again may help. `reason` is one line for people and the dump.
     """
 
     status: Status
@@ -63,5 +65,6 @@ class Answer:
     elsewhere: str | None = None
     url: str | None = None
     retry_after_s: float | None = None
+    host_only: bool = False
     transient: bool = False
     reason: str = ""

@@ -18,13 +18,17 @@ from whoismesh.answers import servers, signals
 from whoismesh.answers.ipwhois_parser import RdapEntity, RdapReading, read_rdap
 from whoismesh.answers.outcome import Answer, Reply, Status
 from whoismesh.answers.ranges import read_address, read_range, spanning
-from whoismesh.answers.text import MAX_BODY_BYTES, clean, decode, timestamp
+from whoismesh.answers.text import MAX_BODY_BYTES, clean, clean_list, decode, timestamp
 from whoismesh.answers.verdict import CANNOT_TELL, Registration, judge
 from whoismesh.networks import Holder
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRY_AGAIN = frozenset({408, 425, 500, 502, 503, 504})
 _SECONDS = re.compile(r"\d{1,20}(?:\.\d{1,9})?", re.ASCII)
+_PER = re.compile(r"\bper (\d{1,6}) (second|minute|hour)", re.ASCII | re.IGNORECASE)
+_UNITS_S = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+#: Links looked at in one answer; real ones have up to ten.
+_MAX_LINKS = 32
 
 
 def understand_rdap(reply: Reply, bases: Mapping[str, str]) -> Answer:
@@ -37,21 +41,22 @@ def understand_rdap(reply: Reply, bases: Mapping[str, str]) -> Answer:
             Status.MALFORMED, reason=f"expected at most {MAX_BODY_BYTES} bytes of RDAP, came {len(reply.body)}"
         )
     document = _document(reply.body)
-    if document is not None and _has_limit_notice(document):
+    if document is not None and (notice := _limit_notice(document)):
+        wait = retry_after(reply)
         return Answer(
             Status.LIMITED,
-            retry_after_s=retry_after(reply),
+            retry_after_s=_notice_wait(notice) if wait is None else wait,
             transient=True,
             reason='the answer has a notice titled "Rate Limit Notice"',
         )
     if not 200 <= status < 300:
-        return _failure(reply, status)
+        return _failure(reply, status, document, bases)
     if document is None:
         return Answer(Status.MALFORMED, transient=True, reason="expected a JSON object, came something else")
     if "errorCode" in document:
         code = str(document["errorCode"])
         if re.fullmatch(r"[345]\d\d", code, re.ASCII) and int(code) not in _REDIRECTS:
-            return _failure(reply, int(code))
+            return _failure(reply, int(code), document, bases)
         return Answer(Status.MALFORMED, transient=True, reason="expected an ip network, came an error without a code")
     return _network(reply, document, bases)
 
@@ -85,17 +90,26 @@ def _document(body: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _has_limit_notice(document: Mapping[str, Any]) -> bool:
-    """Tell LACNIC's limit, which comes as an answer with a notice of this title."""
+def _limit_notice(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return LACNIC's limit, which comes as an answer with a notice of this title."""
     notices = document.get("notices")
-    return isinstance(notices, list) and any(
-        isinstance(each, dict) and each.get("title") == "Rate Limit Notice" for each in notices[:64]
-    )
+    for each in notices[:64] if isinstance(notices, list) else ():
+        if isinstance(each, dict) and (clean(each.get("title")) or "").lower() == "rate limit notice":
+            return each
+    return None
+
+
+def _notice_wait(notice: Mapping[str, Any]) -> float | None:
+    """Return the seconds in "maxed at 10 queries per 1 minutes": after so long the count begins anew."""
+    for line in clean_list(notice.get("description"), 8):
+        if match := _PER.search(line):
+            return min(float(match[1]) * _UNITS_S[match[2].lower()], signals.MAX_WAIT_S)
+    return None
 
 
 def _redirect(reply: Reply, bases: Mapping[str, str]) -> Answer:
     location = reply.headers.get("location")
-    server = servers.url_of(reply.server, bases)
+    server = reply.url or servers.url_of(reply.server, bases)
     url = servers.absolute(location, server) if isinstance(location, str) else None
     if url is None:
         return Answer(Status.FAILED, reason=f"HTTP {reply.http_status}: expected a Location with an http URL")
@@ -109,28 +123,51 @@ def _redirect(reply: Reply, bases: Mapping[str, str]) -> Answer:
     return Answer(Status.ELSEWHERE, elsewhere=registry, url=url if same else None, reason=reason)
 
 
-def _failure(reply: Reply, status: int) -> Answer:
+def _failure(reply: Reply, status: int, document: Mapping[str, Any] | None, bases: Mapping[str, str]) -> Answer:
     """Return what an HTTP status, or the errorCode that stands for one (RFC 9083 section 6), means."""
     if status == 404:
+        if document is not None and (keeper := _linked(reply.registry, document, bases)):
+            return Answer(Status.ELSEWHERE, elsewhere=keeper, reason=f"not found (404), with a link to {keeper}")
         return Answer(Status.UNALLOCATED, reason="not found (404)")
+    wait = retry_after(reply)
+    text = "\n".join([*_error_lines(document or {}), decode(reply.body)])
     if status == 403:
-        signal = signals.forbidden(reply.registry, decode(reply.body))
-        limited = signal.status is Status.LIMITED
+        signal = signals.forbidden(reply.registry, text, reply.fetched_at)
+        if signal.status is Status.LIMITED and wait is None:
+            wait = signal.retry_after_s
         return Answer(
             signal.status,
-            retry_after_s=retry_after(reply) if limited else None,
+            retry_after_s=wait if signal.status is Status.LIMITED else None,
             transient=signal.transient,
             reason=signal.reason,
         )
     if status == 429:
-        wait = retry_after(reply)
         # A wait is a limit, whatever the words: only a block for good comes without one.
-        if wait is None and (banned := signals.refusal(reply.registry, decode(reply.body))):
-            return Answer(banned.status, reason=banned.reason)
+        if wait is None and (said := signals.refusal(reply.registry, text, reply.fetched_at)):
+            reason = f"HTTP 429: {said.reason}"
+            return Answer(said.status, retry_after_s=said.retry_after_s, transient=said.transient, reason=reason)
         return Answer(Status.LIMITED, retry_after_s=wait, transient=True, reason="too many requests (429)")
-    if status == 503 and (wait := retry_after(reply)) is not None:
-        return Answer(Status.LIMITED, retry_after_s=wait, transient=True, reason="unavailable for a time (503)")
+    if wait is not None:  # RFC 9110 has it for 503, and servers send it with others
+        return Answer(Status.LIMITED, retry_after_s=wait, transient=True, reason=f"unavailable for a time ({status})")
     return Answer(Status.FAILED, transient=status in _TRY_AGAIN, reason=f"HTTP {status}")
+
+
+def _error_lines(document: Mapping[str, Any]) -> list[str]:
+    """Return the lines of an error's title and description (RFC 9083 section 6)."""
+    description = document.get("description")
+    values = [document.get("title"), *(description[:_MAX_LINKS] if isinstance(description, list) else [description])]
+    return [line for value in values if isinstance(value, str) for line in value[:2000].splitlines()]
+
+
+def _linked(registry: str, document: Mapping[str, Any], bases: Mapping[str, str]) -> str | None:
+    """Return the other registry to which an answer links as the one with more (rel `related`, RFC 8288), or None."""
+    links = document.get("links")
+    for each in links[:_MAX_LINKS] if isinstance(links, list) else ():
+        if isinstance(each, dict) and each.get("rel") == "related" and isinstance(each.get("href"), str):
+            keeper = servers.registry_of_url(each["href"], bases)
+            if keeper not in (None, registry):
+                return keeper
+    return None
 
 
 def _network(reply: Reply, document: Mapping[str, Any], bases: Mapping[str, str]) -> Answer:
@@ -140,8 +177,8 @@ def _network(reply: Reply, document: Mapping[str, Any], bases: Mapping[str, str]
     found = _range(document)
     if found is None:
         return Answer(Status.MALFORMED, transient=True, reason="expected a start and an end address, came none")
-    asked = (reply.family, reply.address)
-    if reply.registry == "lacnic" and found == Range(*asked, reply.address) and _lone(document.get("handle")) == asked:
+    lone = Range(reply.family, reply.address, reply.address)
+    if reply.registry == "lacnic" and found == lone and not _is_cidr(document.get("handle"), lone):
         # LACNIC's server of 2015 gave any address back as a network of its own; a real /32 has a CIDR as its handle.
         return Answer(Status.FAILED, reason=f"{CANNOT_TELL}: the answer gives the address asked as its range")
     reading = read_rdap(document, found)
@@ -149,7 +186,7 @@ def _network(reply: Reply, document: Mapping[str, Any], bases: Mapping[str, str]
         return Answer(Status.MALFORMED, transient=True, reason="expected an ip network, came what ipwhois cannot read")
     holder, stated, country = _holder(reply.registry, reading)
     events = {action.strip().lower(): date for action, date in reversed(reading.events)}  # the first of each counts
-    return judge(
+    answer = judge(
         reply,
         Registration(
             range=found,
@@ -167,18 +204,32 @@ def _network(reply: Reply, document: Mapping[str, Any], bases: Mapping[str, str]
             keeper=servers.registry_of_whois(document.get("port43"), bases),
         ),
     )
+    unnamed = answer.status in (Status.PLACEHOLDER, Status.ELSEWHERE) and answer.elsewhere is None
+    if unnamed and (keeper := _linked(reply.registry, document, bases)):
+        return Answer(Status.ELSEWHERE, elsewhere=keeper, reason=f"{answer.reason}, with a link to {keeper}")
+    return answer
 
 
-def _lone(handle: object) -> tuple[int, int] | None:
-    """Return the address that a handle is, None for a CIDR or anything else."""
-    return None if isinstance(handle, str) and "/" in handle else read_address(handle)
+def _is_cidr(handle: object, found: Range) -> bool:
+    return isinstance(handle, str) and "/" in handle and read_range(handle) == found
 
 
 def _range(document: Mapping[str, Any]) -> Range | None:
-    """Return the range from start to end, else the one its cidr0 entries make up (cidr0 extension, all of them)."""
-    found = spanning(read_address(document.get("startAddress")), read_address(document.get("endAddress")))
-    if found is not None or document.get("startAddress") or document.get("endAddress"):
-        return found
+    """Return the range from start to end; where one of them is missing, what cidr0 makes up, or the handle says."""
+    start, end = document.get("startAddress"), document.get("endAddress")
+    if start and end:
+        return spanning(read_address(start), read_address(end))
+    found = _cidr0_range(document)
+    if found is None:
+        # RIPE NCC, APNIC and AFRINIC have the range for a handle, LACNIC the CIDR; a lone address may be anything.
+        handle = document.get("handle")
+        if isinstance(handle, str) and ("/" in handle or " - " in handle):
+            found = read_range(handle)
+    return found
+
+
+def _cidr0_range(document: Mapping[str, Any]) -> Range | None:
+    """Return the range that all cidr0 entries make up (cidr0 extension), in whatever order; None if it has holes."""
     entries = document.get("cidr0_cidrs")
     if not isinstance(entries, list) or not 0 < len(entries) <= 256:  # an IPv6 range has 254 at most
         return None

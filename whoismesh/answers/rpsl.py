@@ -67,9 +67,9 @@ def _ripe_like(registry: str, found: Range, fields: _Fields, organisations: Mapp
         holder_stated=org is not None,
         registered=timestamp(reading.created) or timestamp(_value(fields, "created")),
         changed=timestamp(reading.updated) or timestamp(_value(fields, "last-modified")) or _newest(fields),
-        # AFRINIC's placeholder text has been seen in either.
+        # The placeholder texts of these two have been seen in either.
         description=description + tuple(line for line in map(clean, fields.get("remarks", ())) if line)
-        if registry == "afrinic"
+        if registry in ("afrinic", "apnic")
         else description,
         maintainers=tuple(_uncommented(value) for value in fields.get("mnt-by", ())),
     )

@@ -11,6 +11,7 @@ Sources, read in November 2026:
   there lasts up to 24 h (its FAQ, "daily whois query limit").
 - LACNIC and registro.br: the parsers of rfc1036/whois and Net::Whois::IANA.
 - ARIN: the "No match found" text of its server; the other two from the matchers of clients.
+docs/registries.md has each text with its class and its test.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Signal:
     reason: str
     retry_after_s: float | None = None
     transient: bool = False
+    host_only: bool = False
 
 
 # Which of several signals in one answer counts, and whether a registration in the same answer outweighs it.
@@ -58,7 +60,7 @@ _BLOCKED_HOST = re.compile(r"^\r?Your host \S{1,80} has been blocked\b", re.MULT
 _LACNIC = re.compile(
     r"^\r?% ?(?:"
     r"(?P<reduced>Query rate limit exceeded\. Reduced information)"
-    r"|(?P<limit>Query rate limit exceeded|Maximum concurrent connections limit exceeded)(?P<rest>.*)"
+    r"|(?P<limit>Query rate limit exceeded|(?P<connections>Maximum concurrent connections limit exceeded))"
     # "ã" can arrive as one character, or as two where UTF-8 was mixed with other bytes.
     r"|(?P<denied>Permission denied\.|Permiss.{1,2}o negada\.)"
     r"|(?P<foreign>Not assigned to LACNIC)"
@@ -66,7 +68,7 @@ _LACNIC = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _LACNIC_RESOURCE = re.compile(r"^\r?% (\S{1,40}) resource: (\S{1,80})", re.MULTILINE)
-_BLOCKED_FOR = re.compile(r"Blocked for (\d{1,9}) seconds", re.IGNORECASE | re.ASCII)
+_BLOCKED_FOR = re.compile(r"\bblocked for (\d{1,9}) seconds", re.ASCII)
 _ARIN = re.compile(
     r"^\r?(?:(?P<limit>Unable to service request due to high volume|#201\b)|(?P<free>No match found for ))",
     re.MULTILINE,
@@ -87,7 +89,7 @@ _ERRORS = {
 def find_signal(registry: str, text: str, now: float) -> Signal | None:
     """Return the gravest signal in a port-43 answer, or None. `now` is when it came, in seconds since 1970, UTC."""
     if registry == "lacnic":
-        found = [_lacnic(match) for match in islice(_LACNIC.finditer(text), _MAX_SIGNALS)]
+        found = [_lacnic(match, text) for match in islice(_LACNIC.finditer(text), _MAX_SIGNALS)]
     elif registry == "arin":
         found = [
             Signal(Status.LIMITED, "the registry is too busy for us", transient=True)
@@ -115,33 +117,35 @@ def foreign_resource(text: str) -> str | None:
     return match[2]
 
 
-def refusal(registry: str, text: str) -> Signal | None:
-    """Tell from the body of an HTTP 403 or 429 whether the host is banned; None where it does not say so."""
-    if registry == "ripencc" and _BLOCKED_HOST.search(text):
-        return Signal(Status.BANNED, "this host has been blocked; contact the registry's support")
-    return None
+def refusal(registry: str, text: str, now: float) -> Signal | None:
+    """Tell from the body of an HTTP 403 or 429 whether the host is banned, or limited for a time that it names.
+
+    The servers of RIPE NCC's family put the words of port 43 into it. None where there are none.
+    """
+    signal = find_signal(registry, text, now)
+    return signal if signal is not None and signal.status in (Status.BANNED, Status.LIMITED) else None
 
 
-def forbidden(registry: str, text: str) -> Signal:
+def forbidden(registry: str, text: str, now: float) -> Signal:
     """Tell what an HTTP 403 means by the words in its body: a ban where it speaks of one, else a limit.
 
     The bodies are HTML of load balancers or plain text and follow no standard, so the words are looked for anywhere.
     """
+    if said := refusal(registry, text, now):
+        return said
     words = text[:8192].casefold()
-    if refusal(registry, text) or any(
-        word in words for word in ("permanently", "has been blocked", "banned", "repeated excessive", "blacklist")
-    ):
+    if any(word in words for word in ("permanently", "has been blocked", "banned", "repeated excessive", "blacklist")):
         return Signal(Status.BANNED, "HTTP 403: this host is refused")
     return Signal(Status.LIMITED, "HTTP 403: refused, taken as a limit", transient=True)
 
 
-def _lacnic(match: re.Match[str]) -> Signal:
+def _lacnic(match: re.Match[str], text: str) -> Signal:
     if match["reduced"]:
         return Signal(Status.TRUNCATED, "query rate limit exceeded, reduced information", transient=True)
     if match["limit"]:
-        blocked = _BLOCKED_FOR.search(match["rest"])
+        blocked = _BLOCKED_FOR.search(_paragraph(text, match.start()))
         wait = min(float(blocked[1]), MAX_WAIT_S) if blocked else None
-        return Signal(Status.LIMITED, match["limit"].lower(), wait, transient=True)
+        return Signal(Status.LIMITED, match["limit"].lower(), wait, True, host_only=bool(match["connections"]))
     if match["denied"]:
         return Signal(Status.BANNED, "permission denied")
     if match["foreign"]:
@@ -153,7 +157,8 @@ def _numbered(registry: str, match: re.Match[str], text: str, now: float) -> Sig
     number = match[1]
     if number != "201":
         status, transient, reason = _ERRORS.get(number, (Status.FAILED, number >= "300", match[0].strip()[:200]))
-        return Signal(status, f"%ERROR:{number}: {reason}", transient=transient)
+        # The connections of this host are nobody else's business; what 202 counts may be.
+        return Signal(status, f"%ERROR:{number}: {reason}", transient=transient, host_only=number == "306")
     words = _paragraph(text, match.start())
     if "access control limit reached" in words and "truncated" in words:  # APNIC: a part of the answer, no ban
         return Signal(Status.TRUNCATED, "%ERROR:201: too many objects, output has been truncated", transient=True)

@@ -7,6 +7,7 @@ and nothing takes longer than linear time.
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import date
 
 #: Longest answer that is read, in bytes. The largest real ones are some tens of kilobytes.
@@ -15,37 +16,54 @@ MAX_BODY_BYTES = 1 << 20
 #: Longest value that is kept, in characters: real names stay far below, and a dump has millions of them.
 MAX_VALUE_CHARS = 500
 
-# RFC 3339 section 5.6; the date itself is checked by `date.fromisoformat`.
+# RFC 3339 section 5.6, and its zone in short (ISO 8601) or left out; `date.fromisoformat` checks the date itself.
 _INSTANT = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt ]"
-    r"((?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d{1,9})?)(Z|z|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
+    r"((?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d{1,9})?)(Z|z|([+-](?:[01]\d|2[0-3])):?([0-5]\d))?",
     re.ASCII,
 )
 _DAY = re.compile(r"(\d{4})(-?)(\d{2})\2(\d{2})", re.ASCII)
 
 
-def decode(body: bytes) -> str:
-    """Decode a whole answer: UTF-8 if all of it is, else ISO 8859-1, which every byte string is.
+#: The bytes 0x80 to 0x9f are control characters in ISO 8859-1 and letters, quotes and dashes in what people really
+#: type, windows-1252; so browsers read the one as the other (WHATWG Encoding Standard, section 4.2).
+_WINDOWS = {code: letter for code in range(0x80, 0xA0) if (letter := bytes([code]).decode("windows-1252", "ignore"))}
 
-    Registries differ in charset and do not label it at port 43 (rfc1036/whois, servers_charset_list); deciding by the
-    whole body keeps one stray byte from losing every accent.
+#: Characters that turn the direction of what follows them, on a terminal too (UAX #9). No name needs one.
+_TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+#: Not printable to Python and yet parts of names: joiners and soft hyphens, letters newer than its tables.
+_UNSEEN = frozenset(("Cf", "Co", "Cn"))
+
+
+def decode(body: bytes) -> str:
+    """Decode a whole answer: UTF-8 if all of it is, else the registry's charset, without a byte order mark.
+
+    That charset is ISO 8859-1 for all five: RIPE NCC and APNIC write it, ARIN, LACNIC and AFRINIC write UTF-8, and
+    registro.br, which answers for LACNIC, ISO 8859-1 again (rfc1036/whois, servers_charset_list). Nobody labels it at
+    port 43. Deciding by the whole body keeps one stray byte from losing every accent, and every byte is a character.
     """
     try:
-        return body.decode("utf-8")
+        text = body.decode("utf-8")
     except UnicodeDecodeError:
-        return body.decode("latin-1")
+        return body.decode("latin-1").translate(_WINDOWS)
+    return text.removeprefix("\ufeff")
 
 
 def clean(value: object) -> str | None:
-    """Return a value as one line of printable text of at most MAX_VALUE_CHARS; None if it is no text or empty."""
+    """Return a value as one line of text of at most MAX_VALUE_CHARS characters; None if it is no text or empty."""
     if not isinstance(value, str):
         return None
     if len(value) > MAX_VALUE_CHARS:
         value = value[:MAX_VALUE_CHARS]
     if not value.isprintable():
         # Control characters, line ends and lone surrogates (which no encoder takes) become spaces.
-        value = " ".join("".join(each if each.isprintable() else " " for each in value).split())
+        value = " ".join("".join(each if _is_kept(each) else " " for each in value).split())
     return value.strip() or None
+
+
+def _is_kept(each: str) -> bool:
+    return each.isprintable() or (each not in _TURNS and unicodedata.category(each) in _UNSEEN)
 
 
 def clean_list(values: object, at_most: int) -> list[str]:
@@ -66,15 +84,18 @@ def country_code(value: object) -> str | None:
 
 
 def timestamp(value: object) -> str | None:
-    """Return an RFC 3339 time as it came, or the midnight (UTC) of a date, `YYYY-MM-DD` or `YYYYMMDD`."""
+    """Return a time as RFC 3339 has it, or the midnight (UTC) of a date, `YYYY-MM-DD` or `YYYYMMDD`.
+
+    A zone that is left out is taken for UTC.
+    """
     if not isinstance(value, str):
         return None
     value = value.strip()
     try:
         if instant := _INSTANT.fullmatch(value):
-            day, clock, zone = instant.groups()
+            day, clock, _, hours, minutes = instant.groups()
             date.fromisoformat(day)
-            return f"{day}T{clock}{zone.upper()}"
+            return f"{day}T{clock}" + (f"{hours}:{minutes}" if hours else "Z")
         if day_only := _DAY.fullmatch(value):
             year, _, month, day = day_only.groups()
             return f"{date(int(year), int(month), int(day)).isoformat()}T00:00:00Z"

@@ -92,10 +92,10 @@ def judge(reply: Reply, found: Registration) -> Answer:
 
 # --- placeholders ---------------------------------------------------------------------------------------------------
 
-#: The object for 0.0.0.0/0 (RIPE NCC and the others of its family), and AFRINIC's for reverse DNS only (the text from
-#: Net::Whois::IANA).
+#: The object for 0.0.0.0/0 (RIPE NCC and the others of its family), and AFRINIC's for that and for reverse DNS only
+#: (the texts from Net::Whois::IANA).
 _PLACEHOLDER_NAME = re.compile(r"IANA-BLK\b", re.IGNORECASE)
-_PLACEHOLDER_TEXT = "here for in-addr.arpa authentication"
+_PLACEHOLDER_TEXTS = ("here for in-addr.arpa authentication", "the country is really worldwide")
 
 
 def _placeholder(registry: str, found: Registration) -> str | None:
@@ -103,8 +103,9 @@ def _placeholder(registry: str, found: Registration) -> str | None:
         return "the whole address space is nobody's network"
     if found.name and _PLACEHOLDER_NAME.match(found.name):
         return f"placeholder {found.name}"
-    if registry == "afrinic" and any(line.lower().startswith(_PLACEHOLDER_TEXT) for line in found.description):
-        return "placeholder for reverse DNS"
+    described = registry == "afrinic" and not _afrinic_moved(found)
+    if described and any(line.lower().startswith(_PLACEHOLDER_TEXTS) for line in found.description):
+        return "placeholder by its description"
     if registry == "arin" and (found.type or "").lower().startswith(("iana reserved", "iana special use")):
         return f"placeholder of type {found.type}"
     return None
@@ -130,7 +131,7 @@ _APNIC_MOVED = re.compile(
     r"Transferred to the (arin|ripe(?: ncc)?|apnic|lacnic|afrinic) region on \d{4}-", re.IGNORECASE
 )
 _APNIC_FOREIGN = re.compile(
-    r"(?:(?:this )?(?:network|address|ip address|ip) (?:range|block) is )?"
+    r"(?:(?:this |the )?(?:network|address|ip address|ip)(?: range| block)? i[sn] )?"
     r"(?:not (?:fully )?allocated (?:to|by) APNIC\b|not administered by APNIC\b)|placeholder reference\b",
     re.IGNORECASE,
 )
@@ -144,7 +145,7 @@ def _elsewhere(registry: str, found: Registration) -> tuple[str | None, str] | N
         return found.keeper, f"the answer refers to {found.keeper}"
     if registry == "ripencc" and name.upper().startswith("NON-RIPE-NCC-MANAGED-ADDRESS-BLOCK"):
         return None, f"not managed by RIPE NCC: {name}"
-    if registry == "afrinic" and name.upper().startswith("AFRINIC-NET-TRANSFERRED"):
+    if registry == "afrinic" and _afrinic_moved(found):
         return None, f"transferred away from AFRINIC: {name}"
     if registry == "apnic":
         return _apnic_elsewhere(name, found)
@@ -161,6 +162,10 @@ def _elsewhere(registry: str, found: Registration) -> tuple[str | None, str] | N
         if any("not registered in the arin database" in line.lower() for line in found.description):
             return None, "not registered in the ARIN database"
     return None
+
+
+def _afrinic_moved(found: Registration) -> bool:
+    return (found.name or "").upper().startswith("AFRINIC-NET-TRANSFERRED")
 
 
 def _apnic_elsewhere(name: str, found: Registration) -> tuple[str | None, str] | None:

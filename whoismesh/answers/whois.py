@@ -29,17 +29,73 @@ def understand_whois(reply: Reply, bases: Mapping[str, str]) -> Answer:
         keeper = registry_of_whois(host, bases)
         if keeper != "lacnic":
             return Answer(Status.ELSEWHERE, elsewhere=keeper, reason=f"not LACNIC's resource but that of {host}")
+    cut = _is_cut(reply.registry, text)
+    if cut:
+        text = text[: text.rfind("\n") + 1]  # half a line reads as another address, or as none
     found = read_arin(reply, text, bases) if reply.registry == "arin" else read_rpsl(reply, text)
     answer = judge(reply, found) if found is not None else None
     if signal is not None and signal.status is Status.TRUNCATED:
-        part = answer.network if answer is not None else None
-        return Answer(Status.TRUNCATED, network=part, transient=True, reason=signal.reason)
+        return _part(answer, signal.reason)
     if answer is not None:
-        return answer
+        return _part(answer, "the end of the answer is missing") if cut else answer
     if signal is not None:
         return _said(signal)
     return Answer(Status.MALFORMED, transient=True, reason="expected a network or a known message, came neither")
 
 
+def _part(answer: Answer | None, reason: str) -> Answer:
+    return Answer(
+        Status.TRUNCATED, network=answer.network if answer is not None else None, transient=True, reason=reason
+    )
+
+
 def _said(signal: signals.Signal) -> Answer:
-    return Answer(signal.status, retry_after_s=signal.retry_after_s, transient=signal.transient, reason=signal.reason)
+    return Answer(
+        signal.status,
+        retry_after_s=signal.retry_after_s,
+        host_only=signal.host_only,
+        transient=signal.transient,
+        reason=signal.reason,
+    )
+
+
+#: The attributes that an object may end with: RFC 2622 has `source:` as the last one, AFRINIC puts `parent:` behind it,
+#: APNIC's older objects end as they like.
+_LAST_ATTRIBUTES = frozenset(("source", "parent", "changed", "last-modified"))
+
+#: How whole answers begin, the line at which their last registration begins, and what comes behind that: an attribute
+#: that no object lacks (RFC 2622 section 3.1), or comments.
+_WHOLE = {
+    "arin": ("# ARIN WHOIS data and services", ("\nNetRange:",), "\n#"),
+    "ripencc": ("% This is the RIPE Database query service", ("\ninetnum:", "\ninet6num:"), "\nsource:"),
+    "apnic": ("% [whois.apnic.net", ("\ninetnum:", "\ninet6num:"), "\nsource:"),
+    "afrinic": ("% This is the AfriNIC Whois server", ("\ninetnum:", "\ninet6num:"), "\nsource:"),
+}
+
+
+def _is_cut(registry: str, text: str) -> bool:
+    """Tell whether the end of an answer is missing: at port 43 the end of the connection is all there is.
+
+    What is missing may be the narrower network, or the line that says whose it is.
+    """
+    if not text.endswith("\n") and _ends_in_a_line(registry, text):
+        return True
+    if registry not in _WHOLE:
+        return False
+    beginning, registrations, behind = _WHOLE[registry]
+    last = max(map(text.rfind, registrations))
+    return last >= 0 and beginning in text[:1000] and behind not in text[last:]
+
+
+def _ends_in_a_line(registry: str, text: str) -> bool:
+    """Tell whether an answer without a line end stops in the middle of a line; some were recorded without the end.
+
+    A whole answer ends behind comments, or behind an object, whose last attribute is known.
+    """
+    last = text.rpartition("\n")[2]
+    if last.startswith(("%", "#", "\r%", "\r#")):
+        return False
+    key, colon, value = last.partition(":")
+    if registry in ("arin", "lacnic"):
+        return bool(colon)
+    return not (key.strip().lower() in _LAST_ATTRIBUTES and value.strip())

@@ -6,13 +6,17 @@ import argparse
 import asyncio
 import os
 import tempfile
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from whoismesh import process
 from whoismesh.addresses import parse_space
 from whoismesh.command import EXIT_CODES
 from whoismesh.errors import UnavailableError
-from whoismesh.practice.faults import Weather
+from whoismesh.practice.faults import FAULTS, Fault, RetryAfter, Weather
+from whoismesh.practice.quirks import QUIRKS, Quirk, Quirks
 from whoismesh.practice.server import HOST, PracticeRegistries
 from whoismesh.practice.table import AllocationTable, packaged
 from whoismesh.registries import REGISTRIES
@@ -48,8 +52,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate-limit", type=float, metavar="N", help="lookups a second that one address may make at one registry"
     )
+    parser.add_argument(
+        "--ban-after", type=int, metavar="N", help="refusals within a minute after which an address is banned for good"
+    )
+    parser.add_argument(
+        "--most-connections", type=int, metavar="N", help="connections at once that one address may have at a port 43"
+    )
+    parser.add_argument(
+        "--retry-after",
+        type=RetryAfter,
+        choices=tuple(RetryAfter),
+        default=RetryAfter.SECONDS,
+        metavar="FORM",
+        help=f"how a wait is told: {', '.join(RetryAfter)} (default: %(default)s)",
+    )
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="mean delay of an answer")
     parser.add_argument("--faults", type=float, default=0.0, metavar="SHARE", help="part of the answers that go wrong")
+    parser.add_argument(
+        "--fault-kinds",
+        type=_kinds(Fault),
+        default=FAULTS,
+        metavar="KIND,...",
+        help=f"how they go wrong: {', '.join(Fault)}, or all (default: {','.join(FAULTS)})",
+    )
+    parser.add_argument(
+        "--quirks", type=float, default=0.0, metavar="SHARE", help="part of the questions with an odd, true answer"
+    )
+    parser.add_argument(
+        "--quirk-kinds",
+        type=_kinds(Quirk),
+        default=QUIRKS,
+        metavar="KIND,...",
+        help=f"in which ways: {', '.join(Quirk)} (default: all)",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides which ones, and how")
     parser.add_argument("--log", type=Path, metavar="FILE", help="append time,registry,protocol,address,kind a request")
     process.add_arguments(parser)
@@ -58,13 +93,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM, SIGINT or the end of the lifeline; returns 0. Raises subclasses of WhoismeshError."""
     space = parse_space(args.space) if args.space else None
-    weather = Weather(args.latency, args.faults, args.seed)
+    weather = Weather(args.latency, args.faults, args.seed, args.fault_kinds)
+    quirks = Quirks(args.quirks, args.seed, args.quirk_kinds)
     table = AllocationTable.load(args.table or packaged())
     practice = PracticeRegistries(
         table,
         host=args.host,
         rate_limit=args.rate_limit,
+        ban_after=args.ban_after,
+        most_connections=args.most_connections,
+        retry_after=args.retry_after,
         weather=weather,
+        quirks=quirks,
         first_port=args.port,
         log=args.log,
         keep_requests=False,
@@ -89,6 +129,23 @@ def run(args: argparse.Namespace) -> int:
 
     asyncio.run(serve())
     return 0
+
+
+_Kind = TypeVar("_Kind", bound=StrEnum)
+
+
+def _kinds(words: type[_Kind]) -> Callable[[str], tuple[_Kind, ...]]:
+    """Return a reader of `one,two` and `all` for argparse."""
+
+    def read(text: str) -> tuple[_Kind, ...]:
+        if text == "all":
+            return tuple(words)
+        try:
+            return tuple(words(part.strip()) for part in text.split(","))
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected some of {', '.join(words)}, or all, got {text!r}") from None
+
+    return read
 
 
 def _write_whole(path: Path, text: str) -> None:

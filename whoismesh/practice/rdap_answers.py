@@ -6,17 +6,22 @@ gives (recorded answers of all five were the models), so that a client meets the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from whoismesh.addresses import BITS, Range, format_address
 from whoismesh.practice import names
+from whoismesh.practice.faults import CALM, Decision
 from whoismesh.practice.names import WORDS
 from whoismesh.practice.table import Row
 from whoismesh.practice.verdicts import Kind, Verdict
+from whoismesh.practice.wire import RdapReply
 
 Json = dict[str, Any]
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 #: RFC 9083 section 4: what an RDAP body is served as.
 CONTENT_TYPE = "application/rdap+json"
@@ -70,7 +75,21 @@ class RdapAnswer:
     @property
     def content_type(self) -> str:
         """What `body` is."""
-        return "text/plain; charset=utf-8" if isinstance(self.body, str) else CONTENT_TYPE
+        if isinstance(self.body, str):
+            return "text/html" if self.body.startswith("<") else "text/plain; charset=utf-8"
+        return CONTENT_TYPE
+
+
+def as_reply(answer: RdapAnswer, decision: Decision = CALM, charset: str = "utf-8") -> RdapReply:
+    """Return an answer as it goes over the wire; what the charset cannot say becomes a question mark."""
+    body = answer.body
+    if isinstance(body, str):
+        payload = body.encode(charset, "replace")
+    else:
+        payload = b"" if body is None else _ENCODER.encode(body).encode(charset, "replace")
+    headers = f"Content-Type: {answer.content_type}\r\n" if payload else ""
+    headers += "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
+    return RdapReply(answer.status, headers, payload, decision)
 
 
 def answer(registry: str, verdict: Verdict, text: str, urls: Mapping[str, str]) -> RdapAnswer:
@@ -115,22 +134,33 @@ def server_error(registry: str) -> RdapAnswer:
     return _error(registry, 500, "Internal Server Error", "An internal error occurred")
 
 
-def limited(registry: str, client: str, retry_after_s: int) -> RdapAnswer:
+def limited(registry: str, client: str, retry_after: str | int | None) -> RdapAnswer:
     """Return what a client hears that asks too fast (RFC 7480 section 5.5, RFC 6585 section 4)."""
-    headers = {"Retry-After": str(retry_after_s)}
-    if registry == "ripencc":  # its HTTP front answers before RDAP does, with plain text
-        text = f"Your host {client} has been blocked. Please contact support <ripe-dbm@ripe.net>\n"
-        return RdapAnswer(429, "%ERROR:201: access denied for " + client + "\n\n" + text, headers)
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    if registry == "ripencc":  # its HTTP front answers before RDAP does, with a web page
+        words = f"<h2>HTTP ERROR 429</h2><p>Too Many Requests from {client}</p>"
+        page = f"<html>\n<head><title>Error 429 Too Many Requests</title></head>\n<body>{words}</body>\n</html>\n"
+        return RdapAnswer(429, page, headers)
     if registry == "lacnic":
-        error = _error(registry, 429, "Rate Limit Exceeded", "Query rate limit exceeded.", headers)
+        error = _error(registry, 429, "Rate Limit Exceeded", "Query rate limit exceeded.", headers=headers)
         body: Json = dict(error.body) if isinstance(error.body, dict) else {}
         notice = {"title": "Rate Limit Notice", "description": ["Rate Limit is maxed at 10 queries per 1 minutes."]}
         return RdapAnswer(429, {**body, "notices": [notice, *body["notices"]]}, headers)
-    return _error(registry, 429, "Too Many Requests", "Query rate limit exceeded.", headers)
+    return _error(registry, 429, "Too Many Requests", "Query rate limit exceeded.", headers=headers)
+
+
+def banned(registry: str, client: str) -> RdapAnswer:
+    """Return what a client hears that went on asking too fast: no more, and no time at which to come back."""
+    if registry == "ripencc":  # IpBlockListFilter in RIPE-NCC/whois
+        return RdapAnswer(429, f"Your host {client} has been blocked. Please contact support <ripe-dbm@ripe.net>\n")
+    if registry in ("apnic", "afrinic"):
+        lines = [f"%ERROR:201: access denied for {client}", "", "Sorry, access from your host has been permanently"]
+        return _error(registry, 403, "Forbidden", *lines, "denied because of a repeated excessive querying.")
+    return _error(registry, 403, "Forbidden", "Access from your address has been blocked permanently.")
 
 
 def _error(
-    registry: str, code: int, title: str, description: str, headers: Mapping[str, str] | None = None
+    registry: str, code: int, title: str, *description: str, headers: Mapping[str, str] | None = None
 ) -> RdapAnswer:
     """Return an error object (RFC 9083 section 6)."""
     body = {
@@ -138,7 +168,7 @@ def _error(
         "notices": [_terms(registry, "")],
         "errorCode": code,
         "title": title,
-        "description": [description],
+        "description": list(description),
     }
     return RdapAnswer(code, body, headers or {})
 

@@ -11,6 +11,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +19,11 @@ from typing import Self
 
 from whoismesh.addresses import Range
 from whoismesh.errors import AddressError, UnavailableError, UsageError
-from whoismesh.practice import rdap_answers, whois_answers, whois_queries
-from whoismesh.practice.faults import Decision, Fault, RateLimit, Weather
+from whoismesh.practice import rdap_answers, rpsl_answers, whois_answers, whois_queries
+from whoismesh.practice.bad_answers import bad_rdap, bad_whois, half_rdap, on_the_wire, part_of_whois
+from whoismesh.practice.faults import CALM, Decision, Fault, RateLimit, RetryAfter, Weather
 from whoismesh.practice.journal import Journal, Request
-from whoismesh.practice.rdap_answers import RdapAnswer
+from whoismesh.practice.quirks import Quirk, Quirks, odd_network, odd_text
 from whoismesh.practice.table import AllocationTable
 from whoismesh.practice.verdicts import Kind, judge
 from whoismesh.practice.wire import Delivery, RdapConnection, RdapReply, WhoisConnection, _Connection
@@ -40,15 +42,14 @@ SLOW_S = 30.0
 CONNECTIONS = 16
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-
-
 class PracticeRegistries:
     """Serves the five registries from one table while the context is open.
 
-    `host` is the address to serve at, `rate_limit` is in lookups a second for one client at one registry, `first_port`
-    0 takes free ports and any other number ten consecutive ones (arin rdap, arin whois, ripencc rdap and so on), `log`
-    appends a line a request and `on_request` hears of it.
+    `host` is the address to serve at, `rate_limit` is in lookups a second for one client at one registry, `ban_after`
+    refusals within a minute one is banned, `most_connections` is how many one may have at a port 43, `retry_after` how
+    a wait is told, `quirks` how odd the answers are. `first_port` 0 takes free ports and any other number ten
+    consecutive ones (arin rdap, arin whois, ripencc rdap and so on), `log` appends a line a request and `on_request`
+    hears of it.
 
     ::
 
@@ -63,7 +64,11 @@ class PracticeRegistries:
         *,
         host: str = HOST,
         rate_limit: float | None = None,
+        ban_after: int | None = None,
+        most_connections: int | None = None,
+        retry_after: RetryAfter = RetryAfter.SECONDS,
         weather: Weather | None = None,
+        quirks: Quirks | None = None,
         first_port: int = 0,
         log: Path | None = None,
         keep_requests: bool = True,
@@ -80,11 +85,16 @@ class PracticeRegistries:
             raise UsageError(f"host {host}: expected one address; the config has to tell where to ask")
         if first_port and not 0 < first_port <= 65536 - 2 * len(REGISTRIES):
             raise UsageError(f"port {first_port} is impossible; expected 1 to {65536 - 2 * len(REGISTRIES)}, or 0")
+        if most_connections is not None and most_connections < 1:
+            raise UsageError(f"{most_connections} connections at most are impossible; expected 1 or more")
         self._host = host
         self._named_host = f"[{host}]" if address.version == 6 else host
         self._table = table
-        self._limit = RateLimit(rate_limit)
+        self._limit = RateLimit(rate_limit, ban_after)
+        self._most_connections = most_connections
+        self._retry_after = retry_after
         self._weather = weather or Weather()
+        self._quirks = quirks or Quirks()
         self._first_port = first_port
         self._log = log
         self._keep_requests = keep_requests
@@ -96,7 +106,9 @@ class PracticeRegistries:
         self._ports: dict[tuple[str, str], int] = {}
         self._urls: dict[str, str] = {}
         self._servers: list[asyncio.Server] = []
-        self._connections: set[_Connection] = set()
+        self._connections: dict[tuple[str, str], set[_Connection]] = {
+            (registry, protocol): set() for registry in REGISTRIES for protocol in ("rdap", "whois")
+        }
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -133,7 +145,7 @@ class PracticeRegistries:
         """Close ports, connections and log."""
         for server in self._servers:
             server.close()
-        for connection in list(self._connections):
+        for connection in [each for connections in self._connections.values() for each in connections]:
             connection.abort()
         for server in self._servers:
             with contextlib.suppress(Exception):
@@ -183,9 +195,10 @@ class PracticeRegistries:
         return "\n".join(lines) + "\n"
 
     def _connection(self, registry: str, protocol: str) -> asyncio.Protocol:
+        connections = self._connections[registry, protocol]
         if protocol == "rdap":
-            return RdapConnection(partial(self._rdap, registry), self._connections, self._slow_s)
-        return WhoisConnection(partial(self._whois, registry), self._connections, self._slow_s)
+            return RdapConnection(partial(self._rdap, registry), connections, self._slow_s)
+        return WhoisConnection(partial(self._whois, registry), connections, self._slow_s)
 
     def _decide(self, registry: str, protocol: str, question: str) -> Decision:
         if self._weather.calm:
@@ -205,9 +218,14 @@ class PracticeRegistries:
         kind_of_object, _, text = path.removeprefix(base).partition("/") if path.startswith(base) else ("", "", path)
         wait = self._limit.ask(registry, client, now)
         if wait > 0:
-            self._note(now, registry, "rdap", text, Kind.LIMITED, Decision())
-            return _reply(rdap_answers.limited(registry, client, max(1, math.ceil(wait))))
+            kind = Kind.BANNED if math.isinf(wait) else Kind.LIMITED
+            self._note(now, registry, "rdap", text, kind, CALM)
+            if kind is Kind.BANNED:
+                return rdap_answers.as_reply(rdap_answers.banned(registry, client))
+            told = self._retry_after.header(wait, time.time())
+            return rdap_answers.as_reply(rdap_answers.limited(registry, client, told))
         decision = self._decide(registry, "rdap", text)
+        quirk = self._quirks.of(registry, "rdap", text)
         kind = Kind.BAD
         if kind_of_object == "help":
             answer = rdap_answers.help_answer(registry)
@@ -221,46 +239,64 @@ class PracticeRegistries:
             if asked is None:
                 answer = rdap_answers.bad_request(registry)
             else:
-                verdict = judge(self._table, registry, asked)
+                verdict = judge(self._table, registry, self._misplaced(registry, asked, decision))
                 kind = verdict.kind
                 answer = rdap_answers.answer(registry, verdict, text, self._urls)
+                if quirk is not None and isinstance(answer.body, dict) and kind is Kind.NETWORK:
+                    answer = replace(answer, body=odd_network(quirk, registry, answer.body, verdict))
         self._note(now, registry, "rdap", text, kind, decision)
-        if decision.fault is Fault.ERROR:
-            answer = rdap_answers.server_error(registry)
-        elif decision.fault is Fault.GARBAGE:
-            return RdapReply(200, "Content-Type: application/rdap+json\r\n", decision.noise * 8, decision)
-        return _reply(answer, decision)
+        if decision.fault is not None:
+            told = self._retry_after.header(1.0, time.time())
+            instead = bad_rdap(decision, registry, text, self._urls, told)
+            if instead is not None:
+                return instead
+        reply = rdap_answers.as_reply(answer, decision, "latin-1" if quirk is Quirk.OTHER_CHARSET else "utf-8")
+        return half_rdap(reply) if decision.fault is Fault.PARTIAL else reply
 
     def _whois(self, registry: str, client: str, line: bytes) -> Delivery:
         now = self._clock()
         query = whois_queries.read(registry, line.decode("latin-1"))
         question = query.text
+        if query.persistent and not question:  # how a client says that it has done
+            return Delivery(b"")
+        if self._most_connections is not None:
+            connected = sum(each.client == client for each in self._connections[registry, "whois"])
+            if connected > self._most_connections:
+                self._note(now, registry, "whois", question, Kind.LIMITED, CALM)
+                return Delivery(whois_answers.too_many_connections(registry).encode("ascii"))
         wait = self._limit.ask(registry, client, now)
         if wait > 0:
-            self._note(now, registry, "whois", question, Kind.LIMITED, Decision())
-            return Delivery(whois_answers.limited(registry, client).encode("ascii", "replace"))
+            kind = Kind.BANNED if math.isinf(wait) else Kind.LIMITED
+            self._note(now, registry, "whois", question, kind, CALM)
+            refuse = whois_answers.banned if kind is Kind.BANNED else whois_answers.limited
+            return Delivery(refuse(registry, client).encode("ascii", "replace"))
         decision = self._decide(registry, "whois", question)
+        quirk = self._quirks.of(registry, "whois", question)
         kind = Kind.BAD
         if query.asked is None:
             text = whois_answers.bad_query(registry, query)
         else:
-            verdict = judge(self._table, registry, query.asked)
+            verdict = judge(self._table, registry, self._misplaced(registry, query.asked, decision))
             kind = verdict.kind
             text = whois_answers.answer(registry, verdict, query)
+            if quirk is not None and kind is Kind.NETWORK:
+                text = odd_text(quirk, registry, text, verdict)
+            if decision.fault is Fault.PARTIAL:
+                text = part_of_whois(registry, text, client)
         self._note(now, registry, "whois", question, kind, decision)
-        if decision.fault is Fault.ERROR:
-            text = whois_answers.server_error(registry)
-        elif decision.fault is Fault.GARBAGE:
-            return Delivery(decision.noise * 8, decision)
-        return Delivery(text.encode(whois_answers.charset(registry, query), "replace"), decision)
+        payload = bad_whois(decision, registry)
+        if payload is None:
+            charset = whois_answers.charset(registry, query)
+            if quirk is Quirk.OTHER_CHARSET and not query.utf8:
+                charset = "latin-1" if charset == "utf-8" else "utf-8"
+            payload = text.encode(charset, "replace")
+        keep = query.persistent and registry in rpsl_answers.HEAD and decision.fault is None
+        return on_the_wire(Delivery(payload, decision, keep))
 
-
-def _reply(answer: RdapAnswer, decision: Decision | None = None) -> RdapReply:
-    body = answer.body
-    if isinstance(body, str):
-        payload = body.encode("utf-8")
-    else:
-        payload = b"" if body is None else _ENCODER.encode(body).encode("utf-8")
-    headers = f"Content-Type: {answer.content_type}\r\n" if payload else ""
-    headers += "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
-    return RdapReply(answer.status, headers, payload, decision or Decision())
+    def _misplaced(self, registry: str, asked: Range, decision: Decision) -> Range:
+        """Return the question that is answered: another one where that is the fault."""
+        if decision.fault is not Fault.MISPLACED:
+            return asked
+        others = (row.range for row in self._table.rows() if row.held and row.registry == registry)
+        other = next((each for each in others if not each.holds(asked.family, asked.first)), asked)
+        return Range(other.family, other.first, other.first)

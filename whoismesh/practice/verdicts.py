@@ -22,6 +22,7 @@ class Kind(StrEnum):
     POOL = "pool"  #: a question wider than any registration: the block as IANA gave it
     BAD = "bad"  #: no question
     LIMITED = "limited"  #: too many questions
+    BANNED = "banned"  #: too many questions after that
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,44 @@ def limited(registry: str, client: str) -> str:
     return _finish(registry, lines)
 
 
+def banned(registry: str, client: str) -> str:
+    """Return what a client hears that went on asking too fast, in the registry's own words."""
+    if registry == "arin":
+        lines = ["#201 access denied", ""]
+    elif registry == "lacnic":
+        lines = [*_LACNIC_HEAD[:4], "% Permission denied.", ""]
+    else:
+        lines = rpsl_answers.error(
+            registry,
+            201,
+            f"access denied for {client}",
+            "Sorry, access from your host has been permanently",
+            "denied because of a repeated abusive behaviour."
+            if registry == "apnic"
+            else "denied because of a repeated excessive querying.",
+        )
+    return _finish(registry, lines)
+
+
+def too_many_connections(registry: str) -> str:
+    """Return what a client hears that opens more connections than it may."""
+    if registry == "arin":
+        lines = [*arin_answers.TERMS, "Unable to service request due to high volume.", *arin_answers.TERMS]
+    elif registry == "lacnic":
+        lines = [*_LACNIC_HEAD[:4], "% Maximum concurrent connections limit exceeded", ""]
+    else:
+        text = "Number of connections from a single IP address has exceeded the maximum number allowed (3)."
+        lines = rpsl_answers.error(registry, 306, "connections exceeded", text)
+    return _finish(registry, lines)
+
+
+def closed(registry: str) -> str:
+    """Return what RIPE NCC's family says before it closes a connection; ARIN's and LACNIC's close without a word."""
+    if registry in ("arin", "lacnic"):
+        return ""
+    return _finish(registry, rpsl_answers.error(registry, 305, "connection has been closed"))
+
+
 def server_error(registry: str) -> str:
     """Return what a server says that failed; ARIN's and LACNIC's close without a word."""
     mailbox = {"ripencc": "ripe-dbm@ripe.net", "apnic": "helpdesk@apnic.net", "afrinic": "dbadmin@afrinic.net"}

@@ -37,8 +37,8 @@ class Query:
     """A query understood. `asked` is None where the line holds no address; `problem` then says why.
 
     `contacts` asks for the objects that a network refers to, `routes` for its route, `keys` for the keys only,
-    `unserved` names a flag of a kind of search that practice registries do not have. `plain` is ARIN's
-    query without record type, which is answered with a note.
+    `persistent` asks to keep the connection, `unserved` names a flag of a kind of search that practice registries do
+    not have. `plain` is ARIN's query without record type, which is answered with a note.
     """
 
     asked: Range | None
@@ -50,6 +50,7 @@ class Query:
     keys: bool = False
     exact: bool = False
     unfiltered: bool = False
+    persistent: bool = False
     unserved: str = ""
     utf8: bool = False
     plain: bool = True
@@ -121,6 +122,7 @@ def _read_flags(words: list[str]) -> Query:
         keys="K" in flags,
         exact="x" in flags,
         unfiltered="B" in flags,
+        persistent="k" in flags,
         unserved=next((flag for flag in sorted(flags) if flag in _UNSERVED), ""),
         utf8=values.get("Z", "").lower() in ("utf-8", "utf8"),
     )

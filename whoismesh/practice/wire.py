@@ -25,6 +25,12 @@ MAX_REQUEST = 16 * 1024
 MAX_WHOIS_LINE = 1024
 
 #: `struct linger` switched on with a wait of 0: close() then sends RST.
+#: What a flood amounts to, and what is written of it at once.
+FLOOD_BYTES, _FLOOD_CHUNK = 100 * 1024 * 1024, b" " * 65_535 + b"\n"
+
+#: Steps of a trickle: so many bytes, one at a time, then the end.
+_TRICKLE_STEPS = 30
+
 _LINGER_RESET = struct.pack("ii", 1, 0)
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -32,10 +38,11 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Bytes to send and what happens on the way."""
+    """Bytes to send and what happens on the way; `keep` leaves the connection open for another question."""
 
     payload: bytes
     decision: Decision = CALM
+    keep: bool = False
 
 
 #: (client's address, unquoted path) -> answer.
@@ -65,6 +72,8 @@ class _Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._received = b""
         self._busy = False
+        self._flood_left = 0
+        self._paused = False
         self.client = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -79,6 +88,15 @@ class _Connection(asyncio.Protocol):
         self._connections.discard(self)
         self._transport = None
         self._cancel()
+
+    def pause_writing(self) -> None:
+        """Stop a flood while the client does not read (asyncio.Protocol)."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Go on (asyncio.Protocol)."""
+        self._paused = False
+        self._flood()
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -109,7 +127,7 @@ class _Connection(asyncio.Protocol):
         transport, payload, fault = self._transport, delivery.payload, delivery.decision.fault
         if transport is None:
             return
-        if fault in (None, Fault.ERROR, Fault.GARBAGE):  # these two are in the payload
+        if fault is None or fault not in _ON_THE_WIRE:  # what is wrong is in the payload
             transport.write(payload)
             if close:
                 transport.close()
@@ -120,13 +138,43 @@ class _Connection(asyncio.Protocol):
         elif fault is Fault.CUT:
             transport.write(payload[: len(payload) // 2])
             transport.close()
+        elif fault is Fault.FLOOD:
+            transport.write(payload)
+            self._busy = True
+            self._flood_left = FLOOD_BYTES
+            self._flood()
+        elif fault is Fault.TRICKLE:
+            self._busy = True
+            self._trickle(payload, 0)
         else:
             transport.write(payload[: len(payload) // 4])
             self._busy = True
             self._timer = asyncio.get_running_loop().call_later(self._slow_s, transport.close)
 
+    def _flood(self) -> None:
+        while self._flood_left and not self._paused and self._transport is not None:
+            self._flood_left = max(0, self._flood_left - len(_FLOOD_CHUNK))
+            self._transport.write(_FLOOD_CHUNK)
+            if not self._flood_left:
+                self._transport.close()
+
+    def _trickle(self, payload: bytes, at: int) -> None:
+        if self._transport is None:
+            return
+        if at >= _TRICKLE_STEPS:
+            self._transport.close()
+            return
+        self._transport.write(payload[at : at + 1])
+        self._timer = asyncio.get_running_loop().call_later(
+            self._slow_s / _TRICKLE_STEPS, self._trickle, payload, at + 1
+        )
+
     def _go_on(self) -> None:
         """Take the next request that has already come, if the protocol has more than one a connection."""
+
+
+#: The faults that the connection has to do with; all others are in what is sent.
+_ON_THE_WIRE = frozenset({Fault.RESET, Fault.CUT, Fault.SLOW, Fault.TRICKLE, Fault.FLOOD})
 
 
 class RdapConnection(_Connection):
@@ -168,7 +216,7 @@ class RdapConnection(_Connection):
             return
         close = "connection: close" in headers or (version == "HTTP/1.0" and "connection: keep-alive" not in headers)
         reply = self._handle(self.client, unquote(target.partition("?")[0]))
-        payload = _message(reply, close)
+        payload = _message(reply, close, FLOOD_BYTES if reply.decision.fault is Fault.FLOOD else None)
         if method == "HEAD":
             payload = payload[: payload.index(b"\r\n\r\n") + 4]
         self._deliver(Delivery(payload, reply.decision), close)
@@ -179,31 +227,42 @@ class RdapConnection(_Connection):
 
 
 class WhoisConnection(_Connection):
-    """RFC 3912: one line, one answer, and the end of the connection is the end of the answer."""
+    """RFC 3912: one line, one answer, and the end of the connection is the end of the answer, unless it is kept."""
 
     def __init__(self, handle: WhoisHandler, connections: set[_Connection], slow_s: float) -> None:
         super().__init__(connections, slow_s)
         self._handle = handle
+        self._kept = False
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the query line (asyncio.Protocol)."""
-        if self._busy or self._transport is None or self._transport.is_closing():
-            return
-        self._received += data
-        line, end, _ = self._received.partition(b"\n")
-        if end or len(self._received) > MAX_WHOIS_LINE:
-            self._busy = True
-            self._deliver(self._handle(self.client, line[:MAX_WHOIS_LINE].rstrip(b"\r")), close=True)
+        self._received += data[: MAX_REQUEST - len(self._received)]
+        if not self._busy:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        while not self._busy and self._transport is not None and not self._transport.is_closing():
+            line, end, rest = self._received.partition(b"\n")
+            if not end and len(self._received) <= MAX_WHOIS_LINE:
+                return
+            self._received = rest
+            delivery = self._handle(self.client, line[:MAX_WHOIS_LINE].rstrip(b"\r"))
+            self._kept = delivery.keep
+            self._deliver(delivery, close=not delivery.keep)
 
     def eof_received(self) -> bool:
         """Answer a client that has closed its half; the answer, not the question, ends the connection."""
+        if self._kept and not self._busy and not self._received:
+            return False  # a kept connection, of which the client has had enough
         if not self._busy:
             self.data_received(b"\n")
         return True
 
 
-def _message(reply: RdapReply, close: bool) -> bytes:
+def _message(reply: RdapReply, close: bool, length: int | None = None) -> bytes:
+    """Return status line, headers and body; `length` is what is said of the body where that is not true."""
     reason = _REASONS.get(reply.status, "")
     connection = "Connection: close\r\n" if close else ""
-    head = f"HTTP/1.1 {reply.status} {reason}\r\n{reply.headers}Content-Length: {len(reply.body)}\r\n{connection}\r\n"
+    said = len(reply.body) if length is None else length
+    head = f"HTTP/1.1 {reply.status} {reason}\r\n{reply.headers}Content-Length: {said}\r\n{connection}\r\n"
     return head.encode("latin-1") + reply.body

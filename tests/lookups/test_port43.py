@@ -1,0 +1,109 @@
+"""Port 43: each registry's query, and RIPE NCC's kept connections."""
+
+import asyncio
+
+import pytest
+from loopback import ADDRESS, FAMILY, lookup, served, settings
+
+from whoismesh.lookups import Lookups
+
+
+@pytest.mark.parametrize(
+    ("registry", "query"),
+    [
+        ("arin", "n + 193.0.6.139"),
+        ("ripencc", "-k -r -G -T inetnum,inet6num 193.0.6.139"),
+        ("apnic", "-r -G -T inetnum,inet6num 193.0.6.139"),
+        ("lacnic", "193.0.6.139"),
+        ("afrinic", "-r -G -T inetnum,inet6num 193.0.6.139"),
+    ],
+)
+def test_whois_asks_each_registry_in_its_own_form(registry, query):
+    lines = []
+
+    async def server(reader, writer):
+        lines.append(await reader.readline())
+        writer.write(b"% hello\r\n")
+        await writer.drain()
+
+    reply = lookup(server, "whois", registry=registry)
+    assert lines == [f"{query}\r\n".encode()]
+    assert reply.body == b"% hello\r\n"
+    assert reply.protocol == "whois"
+
+
+# --- RIPE NCC's persistent connections ------------------------------------------------------------------------------
+
+SERVED = b"\n% This query was served by the RIPE Database Query Service version 1.117 (X)\n\n\n"
+
+
+def ask_in_turn(answer, times):
+    """Ask RIPE NCC's port 43 some times. Return (lines by connection, bodies).
+
+    `answer(number of the question, its number on the connection)` is what the server says; without the end of an
+    answer, it closes.
+    """
+    connections = []
+
+    async def server(reader, writer):
+        lines = []
+        connections.append(lines)
+        while line := await reader.readline():
+            lines.append(line)
+            said = answer(sum(map(len, connections)), len(lines))
+            for at in range(0, len(said), 7):  # in small pieces: the end may fall between two
+                writer.write(said[at : at + 7])
+                await asyncio.sleep(0)
+            await writer.drain()
+            if not said.endswith(b"\n\n\n") or not line.startswith(b"-k "):
+                return
+
+    async def run():
+        async with served(server) as port:
+            async with Lookups(settings(port), "", None) as lookups:
+                return [(await lookups.ask("ripencc", "whois", FAMILY, ADDRESS, None)).body for _ in range(times)]
+
+    bodies = asyncio.run(run())
+    return connections, bodies
+
+
+def test_ripe_ncc_is_asked_again_on_the_same_connection():
+    connections, bodies = ask_in_turn(lambda number, _: b"inetnum: %d\n\n\nremarks: x\n" % number + SERVED, 3)
+    assert connections == [[b"-k -r -G -T inetnum,inet6num 193.0.6.139\r\n"] * 3]
+    assert [body.split()[1] for body in bodies] == [b"1", b"2", b"3"]
+    assert all(body.endswith(SERVED) for body in bodies)
+
+
+def test_one_connection_is_kept_and_only_for_a_while(monkeypatch):
+    monkeypatch.setattr("whoismesh.port43.MAX_IDLE_S", 0.05)
+    ended = asyncio.Semaphore(0)
+
+    async def server(reader, writer):
+        while await reader.readline():
+            writer.write(b"inetnum: x\n" + SERVED)
+            await writer.drain()
+        ended.release()
+
+    async def run():
+        async with served(server) as port:
+            async with Lookups(settings(port), "", None) as lookups:
+                both = [lookups.ask("ripencc", "whois", FAMILY, ADDRESS, None) for _ in range(2)]
+                await asyncio.gather(*both)
+                async with asyncio.timeout(20):
+                    await ended.acquire()  # the second at once
+                    await ended.acquire()  # the first after a while
+                assert (await lookups.ask("ripencc", "whois", FAMILY, ADDRESS, None)).body.endswith(SERVED)
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_ripe_ncc_closed_is_not_used_again():
+    connections, bodies = ask_in_turn(lambda number, _: b"%ERROR:201: access denied\n" + b"x" * number, 3)
+    assert [len(lines) for lines in connections] == [1, 1, 1]
+    assert bodies[2].endswith(b"xxx")
+
+
+def test_a_server_that_ends_kept_connections_gets_new_ones():
+    connections, bodies = ask_in_turn(lambda _, nth: b"" if nth > 1 else b"inetnum: x\n" + SERVED, 5)
+    assert [len(lines) for lines in connections] == [2, 1, 1, 1]
+    assert [len(body) > 0 for body in bodies] == [True, False, True, True, True]
