@@ -12,7 +12,14 @@ from stage import CLOCK, CRAWL, OTHER, UNLIMITED, Host, asks, kept, number, only
 from whoismesh.addresses import Range
 from whoismesh.answers import Reply
 from whoismesh.gossip.events import Listen
-from whoismesh.lanes.engine import DRAIN_S, FAILURES_IN_A_ROW, MOST_UNACKNOWLEDGED, RESEND_S
+from whoismesh.lanes.engine import (
+    DRAIN_S,
+    FAILURES_IN_A_ROW,
+    LIMITED_PAUSE_S,
+    MOST_UNACKNOWLEDGED,
+    RESEND_S,
+    TRIES,
+)
 from whoismesh.lanes.events import (
     Ask,
     Broken,
@@ -378,6 +385,46 @@ def test_slow_down_is_told_at_once_and_waited_for_as_long_as_asked() -> None:
     out = host.do(Tick(), 1.0)
     assert sent(out, PermitRequest) == [PermitRequest(CRAWL, 7, "ripencc", 2)]
     assert only_ask(host.hear(Permits(CRAWL, "ripencc", CLOCK, (0.0,), 0.0))).address == first.address
+
+
+@pytest.mark.parametrize("wait", ["0", "1", None])
+def test_a_wait_that_is_none_is_still_a_pause(wait: str | None) -> None:
+    host = Host()
+    ask = only_ask(host.lease("193.0.0.0/24"))
+    host.answer(ask, replies.slow_down, wait)
+    assert host.lane().paused_until == pytest.approx(host.now + LIMITED_PAUSE_S)
+
+
+def test_too_many_connections_of_one_host_are_nobody_else_s_business() -> None:
+    host = Host(protocols=("whois",))
+    ask = only_ask(host.lease("193.0.0.0/24"))
+    out = host.answer(ask, replies.whois, "%ERROR:306: connections exceeded\n\n")
+    assert not sent(out, Signal)
+    assert host.lane().paused_until == pytest.approx(host.now + LIMITED_PAUSE_S)
+    assert only_ask(host.do(Tick(), LIMITED_PAUSE_S)).address == ask.address
+
+
+CUT = """
+inetnum:        193.0.0.0 - 193.0.0.255
+netname:        EXAMPLE
+country:        NL
+source:         RIPE
+
+inetnum:        193.0.0.0 - 193.0.0.127
+netna"""
+
+
+def test_a_part_of_an_answer_is_asked_for_again_and_kept_when_no_more_comes() -> None:
+    host = Host(protocols=("whois",))
+    ask = only_ask(host.lease("193.0.0.0/24"))
+    for _ in range(TRIES - 1):
+        out = host.answer(ask, replies.whois, CUT)
+        assert not [each for each in out if isinstance(each, Keep)]
+        assert not host.lane().failing, "the registry is there"
+        ask = only_ask(host.do(Tick(), 5.0))
+    result = kept(host.answer(ask, replies.whois, CUT))
+    assert (result.status, result.range) == ("network", Range.parse("193.0.0.0/24"))
+    assert host.lanes.replica.table.hit("193.0.0.1") == Range.parse("193.0.0.0/24")
 
 
 def test_an_absurd_wait_is_cut_to_a_day() -> None:

@@ -27,6 +27,7 @@ from whoismesh.lanes.events import (
     Forget,
     Instruction,
     Joined,
+    Keep,
     Note,
     Received,
     Recovered,
@@ -61,6 +62,7 @@ from whoismesh.messages import (
     Welcome,
     Yield,
 )
+from whoismesh.networks import Network
 from whoismesh.packing import pack
 
 #: Results in the spool beyond which nothing more is asked: a slow coordinator slows its workers.
@@ -317,17 +319,12 @@ class Lanes:
         lane, lookup = found
         answer = understand(reply, self._bases)
         self.counters[f"answers_{answer.status}"] += 1
+        lookup.part = answer.network or lookup.part
         if answer.status not in NO_ANSWER or answer.reason.startswith(CANNOT_TELL):
             lane.answered(now)
         match answer.status:
             case Status.NETWORK if answer.network is not None:
-                network = answer.network
-                block = Block(network.registry, network.range)
-                self.gossip.learn(block)
-                for each in self.lanes.values():
-                    each.close(network.range)
-                payload = pack(network.shortened().to_map())
-                return [self.findings.keep(self.origin, lookup, answer, now, payload=payload, block=block)]
+                return [self._found(lookup, answer, answer.network, now)]
             case Status.UNALLOCATED | Status.POOL:
                 lane.close(self._empty_block(lookup.asked))
                 return [self.findings.keep(self.origin, lookup, answer, now)]
@@ -341,6 +338,14 @@ class Lanes:
             case Status.BANNED:
                 return self._banned(lane, answer)
         return self._failed(lane, lookup, answer, now)
+
+    def _found(self, lookup: Lookup, answer: Answer, network: Network, now: float) -> Keep:
+        block = Block(network.registry, network.range)
+        self.gossip.learn(block)
+        for each in self.lanes.values():
+            each.close(network.range)
+        payload = pack(network.shortened().to_map())
+        return self.findings.keep(self.origin, lookup, answer, now, payload=payload, block=block)
 
     def _empty_block(self, asked: Range) -> Range:
         """Return the block that a "not found" closes: all of it where gossip knows a holder, who is not believed."""
@@ -360,11 +365,13 @@ class Lanes:
 
     def _limited(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
         wait_s = None if answer.retry_after_s is None else min(answer.retry_after_s, MAX_WAIT_S)
-        lane.revoke_permits()
-        lane.limited_until = max(lane.limited_until, now + (LIMITED_PAUSE_S if wait_s is None else wait_s))
-        lane.paused_until = max(lane.paused_until, lane.limited_until)
+        lane.paused_until = max(lane.paused_until, now + max(LIMITED_PAUSE_S, wait_s or 0.0))
         lookup.not_before = lane.paused_until
         lane.again.append(lookup)
+        if answer.host_only:
+            return []  # too many connections from here: nobody else's business
+        lane.revoke_permits()
+        lane.limited_until = max(lane.limited_until, lane.paused_until)
         return [Send(Signal(self.crawl, self.origin, lane.registry, "limited", wait_s, answer.reason))]
 
     def _banned(self, lane: Lane, answer: Answer) -> list[Instruction]:
@@ -378,7 +385,7 @@ class Lanes:
 
     def _failed(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
         """Try again, by another protocol where this one cannot tell, or leave it to the coordinator."""
-        if not answer.reason.startswith(CANNOT_TELL):
+        if not answer.reason.startswith(CANNOT_TELL) and answer.status is not Status.TRUNCATED:
             lane.failing.add((lookup.family, lookup.address))
         if len(lane.failing) >= FAILURES_IN_A_ROW:
             return self._out_of_reach(lane, answer.reason, now)
@@ -388,6 +395,9 @@ class Lanes:
         elif lookup.protocol + 1 < len(lane.protocols):
             lookup.protocol += 1
             lookup.tries, lookup.url, lookup.hops = 0, None, ()
+        elif lookup.part is not None:
+            # A part of an answer that never came whole: better than none.
+            return [self._found(lookup, replace(answer, status=Status.NETWORK), lookup.part, now)]
         else:
             lane.give_up(lookup)
             failed = answer if answer.status is Status.MALFORMED else replace(answer, status=Status.FAILED)

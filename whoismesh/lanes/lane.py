@@ -21,6 +21,7 @@ from whoismesh.grain import BLOCK_SIZE
 from whoismesh.lanes.coordinator_clock import CoordinatorClock
 from whoismesh.ledger.budgets import DEALT_SHARE, MOST_REQUESTED
 from whoismesh.messages import LeaseGrant
+from whoismesh.networks import Network
 from whoismesh.rangesets import RangeSet
 
 #: A permit that could not be used for this long has lapsed: late lookups must not bunch up with punctual ones
@@ -43,7 +44,10 @@ NEWEST_WEIGHT = 0.1
 
 @dataclass(slots=True)
 class Lookup:
-    """One question on its way: where it stands in the order of protocols, and how often it was tried."""
+    """One question on its way: where it stands in the order of protocols, and how often it was tried.
+
+    `part` is the network of an answer that was cut short.
+    """
 
     number: int
     registry: str
@@ -55,6 +59,7 @@ class Lookup:
     tries: int = 0
     not_before: float = 0.0
     asked_at: float = 0.0
+    part: Network | None = None
 
     @property
     def asked(self) -> Range:

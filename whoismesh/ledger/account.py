@@ -62,9 +62,9 @@ class Account:
             case _ if settled:
                 return
             case Status.UNALLOCATED | Status.POOL:
-                parts = self._nobody(result)
+                parts = self._nobody(result, now)
             case Status.ELSEWHERE | Status.PLACEHOLDER:
-                parts = self._elsewhere(result)
+                parts = self._elsewhere(result, now)
             case messages.ABANDONED:
                 parts = self._give_up(result)
             case _:
@@ -97,14 +97,14 @@ class Account:
                     self.desk.pending[registry].add(piece)
         return self.coverage.settle_network(result.range)
 
-    def _nobody(self, result: Result) -> list[Range]:
+    def _nobody(self, result: Result, now: float) -> list[Range]:
         """Settle the block as unallocated, unless this registry was only a guess and there are more to try."""
         errand = self.desk.errands.get(result.asked)
         if errand is not None and errand.guessed and errand.registry == result.registry:
-            return self._elsewhere(result)
+            return self._elsewhere(result, now)
         return self.coverage.settle_empty(result.asked)
 
-    def _elsewhere(self, result: Result) -> list[Range]:
+    def _elsewhere(self, result: Result, now: float) -> list[Range]:
         """Send the question on; return what is settled instead where there is nobody left to ask."""
         asked = result.asked
         errand = self.desk.errands.get(asked) or Errand(asked, result.registry)
@@ -118,8 +118,10 @@ class Account:
         if onward is None:
             return self.coverage.settle_empty(asked)
         if onward in errand.path or len(errand.path) > MOST_HOPS:
+            # One of them pointed wrong: a failed attempt like another, and the next one begins here.
             self.counters["referral_loops"] += 1
-            return self._give_up(result)
+            errand.path = ()
+            return self._failed(result, now)
         self._go(errand, onward, result.registry)
         return []
 
