@@ -12,14 +12,7 @@ from stage import CLOCK, CRAWL, OTHER, UNLIMITED, Host, asks, kept, number, only
 from whoismesh.addresses import Range
 from whoismesh.answers import Reply
 from whoismesh.gossip.events import Listen
-from whoismesh.lanes.engine import (
-    DRAIN_S,
-    FAILURES_IN_A_ROW,
-    LIMITED_PAUSE_S,
-    MOST_UNACKNOWLEDGED,
-    RESEND_S,
-    TRIES,
-)
+from whoismesh.lanes.engine import DRAIN_S, MOST_UNACKNOWLEDGED, RESEND_S
 from whoismesh.lanes.events import (
     Ask,
     Broken,
@@ -35,6 +28,7 @@ from whoismesh.lanes.events import (
     Stop,
     Tick,
 )
+from whoismesh.lanes.outcomes import FAILURES_IN_A_ROW, LIMITED_PAUSE_S, TRIES
 from whoismesh.messages import (
     Acknowledge,
     Join,

@@ -129,7 +129,7 @@ def test_a_compressed_answer_is_unpacked():
 
 
 def test_ten_thousand_redirects_are_one_question_each():
-    """The shell follows none: each comes back as a reply, and the engine counts (lanes.engine.MOST_REDIRECTS)."""
+    """The shell follows none: each comes back as a reply, and the engine counts (lanes.outcomes.MOST_REDIRECTS)."""
     asked = []
 
     async def server(reader, writer):

@@ -13,8 +13,8 @@ import whoismesh.ledger.engine
 from whoismesh.addresses import Range
 from whoismesh.gossip.exchange import Exchanges
 from whoismesh.gossip.replica import Replica
-from whoismesh.lanes.engine import Lanes
 from whoismesh.lanes.lane import Lane
+from whoismesh.lanes.outcomes import Outcomes
 from whoismesh.ledger.account import Account
 from whoismesh.ledger.budgets import Budget
 from whoismesh.ledger.coverage import Coverage
@@ -139,18 +139,18 @@ def permits_are_dealt_twice(patch: Patch) -> None:
 
 def a_wait_is_not_kept(patch: Patch) -> None:
     """A worker that was told to wait asks on."""
-    limited = Lanes._limited
+    limited = Outcomes._limited
 
-    def hasty(lanes: Lanes, lane: Lane, lookup: Any, answer: Any, now: float) -> list[Any]:
+    def hasty(lanes: Outcomes, lane: Lane, lookup: Any, answer: Any, now: float) -> list[Any]:
         return limited(lanes, lane, lookup, replace(answer, retry_after_s=0.2), now)
 
-    patch.setattr(Lanes, "_limited", hasty)
+    patch.setattr(Outcomes, "_limited", hasty)
 
 
 def a_ban_is_a_failure(patch: Patch) -> None:
     """A worker that was banned tries again."""
     patch.setattr(
-        Lanes, "_banned", lambda lanes, lane, answer: lanes._out_of_reach(lane, answer.reason, lane.paused_until)
+        Outcomes, "_banned", lambda lanes, lane, answer: lanes._out_of_reach(lane, answer.reason, lane.paused_until)
     )
 
 

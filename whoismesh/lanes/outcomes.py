@@ -1,0 +1,196 @@
+"""What becomes of a lookup: a result, a wait, another try, or another registry's turn.
+
+Rules of this file:
+- An answer that names a network closes its whole range in every lane; "not found" closes a block; all else gives the
+gap back.
+- A failure is the address's until five addresses in a row have failed: then it is the registry's, and the lane waits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+from whoismesh.addresses import Range
+from whoismesh.answers import CANNOT_TELL, Answer, Reply, Status, understand
+from whoismesh.blocks import Block
+from whoismesh.gossip import Gossip
+from whoismesh.lanes.events import Broken, Instruction, Keep, Note, Send
+from whoismesh.lanes.findings import Findings
+from whoismesh.lanes.lane import Lane, Lookup
+from whoismesh.ledger.budgets import MAX_WAIT_S
+from whoismesh.messages import Return, Signal
+from whoismesh.networks import Network
+from whoismesh.packing import pack
+
+#: Tries of one lookup at one host by one protocol, the wait before the second (doubled after), seconds.
+TRIES, RETRY_S = 3, 0.5
+#: Failures in a row, of different addresses, after which the registry and not the address is the trouble.
+FAILURES_IN_A_ROW = 5
+#: Redirects that one lookup follows (RFC 7480 section 5.2 warns of loops).
+MOST_REDIRECTS = 5
+#: A "slow down" without a time makes this host wait so long; the coordinator paces it after that.
+LIMITED_PAUSE_S = 5.0
+#: What tells nothing of a registry's health, or nothing good.
+NO_ANSWER = (Status.FAILED, Status.MALFORMED, Status.LIMITED, Status.BANNED)
+
+
+class Outcomes:
+    """The part of a worker's engine that takes answers in. It shares lanes, gossip, findings and counters with it."""
+
+    def __init__(
+        self,
+        lanes: Mapping[str, Lane],
+        bases: Mapping[str, str],
+        gossip: Gossip,
+        findings: Findings,
+        counters: Counter[str],
+    ) -> None:
+        self._lanes = lanes
+        self._bases = bases
+        self._gossip = gossip
+        self._findings = findings
+        self._counters = counters
+
+    def _lookup(self, number: int, now: float) -> tuple[Lane, Lookup] | None:
+        for lane in self._lanes.values():
+            lookup = lane.take_lookup(number, now)
+            if lookup is not None:
+                return lane, lookup
+        return None
+
+    def replied(self, number: int, reply: Reply, now: float) -> list[Instruction]:
+        """Take in a registry's answer to a lookup."""
+        found = self._lookup(number, now)
+        if found is None:
+            return []
+        lane, lookup = found
+        answer = understand(reply, self._bases)
+        self._counters[f"answers_{answer.status}"] += 1
+        lookup.part = answer.network or lookup.part
+        if answer.status not in NO_ANSWER or answer.reason.startswith(CANNOT_TELL):
+            lane.answered(now)
+        match answer.status:
+            case Status.NETWORK if answer.network is not None:
+                return [self._found(lookup, answer, answer.network, now)]
+            case Status.UNALLOCATED | Status.POOL:
+                lane.close(self._empty_block(lookup.asked))
+                return [self._findings.keep(self._gossip.origin, lookup, answer, now)]
+            case Status.ELSEWHERE if answer.elsewhere == lookup.registry and answer.url:
+                return self._redirected(lane, lookup, answer, now)
+            case Status.ELSEWHERE | Status.PLACEHOLDER:
+                lane.give_up(lookup)
+                return [self._findings.keep(self._gossip.origin, lookup, answer, now)]
+            case Status.LIMITED:
+                return self._limited(lane, lookup, answer, now)
+            case Status.BANNED:
+                return self._banned(lane, answer)
+        return self._failed(lane, lookup, answer, now)
+
+    def _found(self, lookup: Lookup, answer: Answer, network: Network, now: float) -> Keep:
+        block = Block(network.registry, network.range)
+        self._gossip.learn(block)
+        for each in self._lanes.values():
+            each.close(network.range)
+        payload = pack(network.shortened().to_map())
+        return self._findings.keep(self._gossip.origin, lookup, answer, now, payload=payload, block=block)
+
+    def _empty_block(self, asked: Range) -> Range:
+        """Return the block that a "not found" closes: all of it where gossip knows a holder, who is not believed."""
+        known = self._gossip.replica.table.coverage
+        if known.holds(asked.family, asked.first):
+            return self._gossip.replica.grain.block(asked)
+        return self._gossip.replica.grain.empty_block(asked, known)
+
+    def _redirected(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
+        url = answer.url or ""
+        if url in lookup.hops or len(lookup.hops) >= MOST_REDIRECTS:
+            return self._failed(lane, lookup, Answer(Status.FAILED, reason=f"redirects go on after {url}"), now)
+        lookup.hops += (url,)
+        lookup.url = url
+        lane.again.append(lookup)
+        return []
+
+    def _limited(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
+        wait_s = None if answer.retry_after_s is None else min(answer.retry_after_s, MAX_WAIT_S)
+        lane.paused_until = max(lane.paused_until, now + max(LIMITED_PAUSE_S, wait_s or 0.0))
+        lookup.not_before = lane.paused_until
+        lane.again.append(lookup)
+        if answer.host_only:
+            return []  # too many connections from here: nobody else's business
+        lane.revoke_permits()
+        lane.limited_until = max(lane.limited_until, lane.paused_until)
+        return [Send(Signal(self._gossip.crawl, self._gossip.origin, lane.registry, "limited", wait_s, answer.reason))]
+
+    def _banned(self, lane: Lane, answer: Answer) -> list[Instruction]:
+        """Close the lane for good and hand its leases back: only a person can mend this."""
+        lane.closed = True
+        out: list[Instruction] = [
+            Note("host_banned", {"registry": lane.registry, "reason": answer.reason}, "error"),
+            Send(Signal(self._gossip.crawl, self._gossip.origin, lane.registry, "banned", None, answer.reason)),
+        ]
+        return out + self.give_back(lane)
+
+    def _failed(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
+        """Try again, by another protocol where this one cannot tell, or leave it to the coordinator."""
+        if not answer.reason.startswith(CANNOT_TELL) and answer.status is not Status.TRUNCATED:
+            lane.failing.add((lookup.family, lookup.address))
+        if len(lane.failing) >= FAILURES_IN_A_ROW:
+            return self._out_of_reach(lane, answer.reason, now)
+        lookup.tries += 1
+        if answer.transient and lookup.tries < TRIES:
+            lookup.not_before = now + RETRY_S * 2 ** (lookup.tries - 1)
+        elif lookup.protocol + 1 < len(lane.protocols):
+            lookup.protocol += 1
+            lookup.tries, lookup.url, lookup.hops = 0, None, ()
+        elif lookup.part is not None:
+            # A part of an answer that never came whole: better than none.
+            return [self._found(lookup, replace(answer, status=Status.NETWORK), lookup.part, now)]
+        else:
+            lane.give_up(lookup)
+            failed = answer if answer.status is Status.MALFORMED else replace(answer, status=Status.FAILED)
+            return [self._findings.keep(self._gossip.origin, lookup, failed, now)]
+        lane.again.append(lookup)
+        return []
+
+    def broken(self, event: Broken, now: float) -> list[Instruction]:
+        """Take in that a lookup got no answer."""
+        found = self._lookup(event.lookup, now)
+        if found is None:
+            return []
+        lane, lookup = found
+        self._counters["answers_failed"] += 1
+        if not event.unreachable:
+            return self._failed(lane, lookup, Answer(Status.FAILED, reason=event.reason, transient=True), now)
+        if lookup.protocol + 1 < len(lane.protocols):
+            lookup.protocol += 1
+            lookup.tries, lookup.url, lookup.hops = 0, None, ()
+            lane.again.append(lookup)
+            return []
+        return self._out_of_reach(lane, event.reason, now)
+
+    def _out_of_reach(self, lane: Lane, reason: str, now: float) -> list[Instruction]:
+        """Wait, longer each time: the registry is the trouble, not the address. Others may reach it meanwhile."""
+        if now < lane.paused_until:
+            return self.give_back(lane)
+        wait_s = lane.pause(now)
+        lane.failing.clear()
+        return [
+            Note("registry_unreachable", {"registry": lane.registry, "reason": reason, "wait_s": wait_s}, "warning"),
+            Send(Signal(self._gossip.crawl, self._gossip.origin, lane.registry, "unreachable", None, reason)),
+            *self.give_back(lane),
+        ]
+
+    def give_back(self, lane: Lane, *, wait: bool = False) -> list[Instruction]:
+        """Return all leases of a lane; what is being asked at this moment is not for somebody else.
+
+        With `wait`, a lease in which something is being asked is kept until it is known what the answer leaves of it.
+        """
+        out: list[Instruction] = []
+        for number, lease in list(lane.leases.items()):
+            if wait and any(lease.ranges.holds(each.family, each.address) for each in lane.lookups.values()):
+                continue
+            out.append(Send(Return(self._gossip.crawl, self._gossip.origin, number, lane.unasked(lease))))
+            lane.drop_lease(number)
+        return out
