@@ -89,7 +89,7 @@ def strategy(kind: Any) -> st.SearchStrategy[Any]:
     if kind is Blocks:
         return st.lists(st.none() | st.builds(Block, registries, ranges()), min_size=1, max_size=3).map(Blocks.of)
     if kind is Run:
-        first, sealed = st.integers(1, MAX_COUNT), st.none() | counts
+        first, sealed = st.integers(1, MAX_COUNT - 2), st.none() | counts
         return st.builds(Run, origin=counts, first=first, sealed=sealed, blocks=strategy(Blocks))
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)

@@ -139,8 +139,9 @@ def _run(value: Any) -> Run:
         raise checks.wrong("a run of packed blocks", value)
     sealed = None if value[2] is None else checks.count(value[2])
     found = Run(checks.count(value[0]), checks.count(value[1]), sealed, Blocks.read(value[4], checks.count(value[3])))
-    if not found.first:
-        raise MessageError("expected entries numbered from 1")
+    if not found.first or found.last > checks.MAX_COUNT:
+        # A number that no count can be would be told on in digests, which nobody then reads.
+        raise MessageError(f"expected entries numbered from 1 to {checks.MAX_COUNT}")
     return found
 
 
