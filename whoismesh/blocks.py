@@ -129,6 +129,15 @@ class Blocks:
             raise MessageError(f"{length} blocks cannot make {len(packed)} bytes")
         return cls(packed, length)
 
+    def pieces(self) -> Iterator[Blocks]:
+        """Yield the same entries in order, at most PIECE_ENTRIES together. Raises MessageError."""
+        if self._length <= PIECE_ENTRIES:
+            yield self
+            return
+        entries = list(self)
+        for start in range(0, len(entries), PIECE_ENTRIES):
+            yield Blocks.of(entries[start : start + PIECE_ENTRIES])
+
     def __iter__(self) -> Iterator[Block | None]:
         """Yield the blocks, None for an entry without. Raises MessageError at the first that is wrong."""
         found = 0

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from whoismesh import checks
 from whoismesh.addresses import Range
-from whoismesh.blocks import Blocks
+from whoismesh.blocks import PIECE_ENTRIES, Blocks
 from whoismesh.checks import Check
 from whoismesh.errors import MessageError
 from whoismesh.packing import NotPackedError, pack, unpack
@@ -100,7 +100,7 @@ class LeaseGrant:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Entries of one origin's log, packed (see `blocks`) and numbered from `first` without gaps.
+    """Entries of one origin's log, PIECE_ENTRIES at most, packed (see `blocks`), numbered from `first` without gaps.
 
     Origin 0 is the coordinator's accepted log: these are on disk. Other origins are processes of workers; what they
     tell may still be lost. With `sealed`, whoever has the accepted log up to that number lacks no block of this origin
@@ -138,7 +138,10 @@ def _run(value: Any) -> Run:
     if type(value) is not list or len(value) != 5 or type(value[4]) is not bytes:
         raise checks.wrong("a run of packed blocks", value)
     sealed = None if value[2] is None else checks.count(value[2])
-    found = Run(checks.count(value[0]), checks.count(value[1]), sealed, Blocks.read(value[4], checks.count(value[3])))
+    if checks.count(value[3]) > PIECE_ENTRIES:
+        # Nodes pass runs on together with others: one of a whole frame would make a frame that deafens who hears it.
+        raise MessageError(f"expected at most {PIECE_ENTRIES} entries in a run, got {value[3]}")
+    found = Run(checks.count(value[0]), checks.count(value[1]), sealed, Blocks.read(value[4], value[3]))
     if not found.first or found.last > checks.MAX_COUNT:
         # A number that no count can be would be told on in digests, which nobody then reads.
         raise MessageError(f"expected entries numbered from 1 to {checks.MAX_COUNT}")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from whoismesh.addresses import Range, parse_space
 from whoismesh.blocks import Block, Blocks
 from whoismesh.gossip import Gossip
+from whoismesh.gossip.engine import NEWS_S
 from whoismesh.gossip.events import (
     Answered,
     Asked,
@@ -83,9 +84,10 @@ class Node:
         for each in found:
             self.gossip.learn(each)
         out = self.gossip.handle(Found(self.sequence + 1, Blocks.of(found)), now)
+        out += self.gossip.handle(Tick(), now + NEWS_S)
         self.sequence += len(found)
-        (told,) = [each.message for each in out if isinstance(each, Publish)]
-        return told
+        told = [each.message for each in out if isinstance(each, Publish)]
+        return Discovered(CRAWL, tuple(run for each in told for run in each.runs))
 
     def answer(self, sender: bytes, message: Exchanged, now: float) -> list[Exchanged]:
         """Return what it answers."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from small_mesh import CRAWL, blocks
+from small_mesh import CRAWL, Node, block, blocks, carried
 
+from whoismesh.blocks import PIECE_ENTRIES, Blocks
 from whoismesh.checks import MAX_COUNT
 from whoismesh.errors import MessageError
-from whoismesh.messages import Discovered, Run, decode, encode
+from whoismesh.gossip.events import Found, Heard, Publish
+from whoismesh.gossip.peers import Peers
+from whoismesh.messages import MAX_FRAME_BYTES, MAX_SENT_BYTES, Discovered, Run, decode, encode
 
 
 def told(*runs: Run) -> Discovered:
@@ -23,3 +26,28 @@ def test_a_run_ends_below_the_highest_count() -> None:
         else:
             with pytest.raises(MessageError, match="numbered from 1 to"):
                 decode(frame)
+
+
+def test_no_frame_makes_a_node_pass_on_one_that_is_too_long_for_its_neighbours() -> None:
+    """A SUB socket that meets an over-long frame is deaf for good, so honest nodes would deafen each other."""
+    node = Node(1, 40, Peers(full_mesh=2, links=2))
+    long = blocks([*range(5), 2 << 20]).packed * (MAX_FRAME_BYTES // 64)
+    frame = encode(told(Run(2, 1, None, blocks(range(400))), Run(3, 1, None, Blocks(long, 6 * MAX_FRAME_BYTES // 64))))
+    assert len(frame) < MAX_FRAME_BYTES
+    with pytest.raises(MessageError, match=f"at most {PIECE_ENTRIES} entries"):
+        decode(frame)
+    many = tuple(Run(origin, 1, None, blocks(range(1000 * origin, 1000 * origin + 900))) for origin in range(2, 40))
+    out = node.gossip.handle(Heard(carried(told(*many)), on_feed=False), 0.0)
+    passed_on = [encode(each.message) for each in out if isinstance(each, Publish)]
+    assert len(passed_on) > 10 and max(map(len, passed_on)) < MAX_SENT_BYTES
+
+
+def test_what_a_node_finds_at_once_goes_out_in_runs_that_others_take() -> None:
+    one, two = Node(1, 2), Node(2, 2)
+    many = range(2 * PIECE_ENTRIES + 1)
+    out = one.gossip.handle(Found(1, blocks(many)), 0.0)
+    published = [each.message for each in out if isinstance(each, Publish)]
+    assert [len(run.blocks) for each in published for run in each.runs] == [PIECE_ENTRIES, PIECE_ENTRIES, 1]
+    for each in published:
+        two.gossip.handle(Heard(carried(each), on_feed=False), 0.0)
+    assert two.known == {block(number).range for number in many}

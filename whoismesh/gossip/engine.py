@@ -32,7 +32,7 @@ from whoismesh.gossip.events import (
 from whoismesh.gossip.exchange import Exchanges
 from whoismesh.gossip.peers import Peers
 from whoismesh.gossip.replica import Replica, Table
-from whoismesh.gossip.responder import Responder
+from whoismesh.gossip.responder import Responder, messages_of
 from whoismesh.messages import Compare, Digest, Discovered, Members, Run, Sent
 
 #: News goes out at once, but again only after so long, seconds, or when so much has gathered, bytes. A message costs
@@ -89,15 +89,17 @@ class Gossip:
                     out += self._told(message, now)
                     out += self.exchanges.answered(number, message, now)
             case Found(first, blocks):
-                run = self.replica.tell(self.origin, first, blocks, now)
-                self._own_last = run.last
-                self._gather(run)
+                for piece in blocks.pieces():
+                    run = self.replica.tell(self.origin, first, piece, now)
+                    self._own_last = run.last
+                    first = run.last + 1
+                    self._gather(run)
             case Tick():
                 if self.peers.expire(now):
                     out.append(self._listen())
         out += self.exchanges.tick(self.crawl, now)
         if self._news and (self._news_bytes >= NEWS_BYTES or now >= self._told_at + NEWS_S):
-            out.append(self._tell(now))
+            out += self._tell(now)
         return out
 
     def learn(self, block: Block) -> bool:
@@ -153,9 +155,10 @@ class Gossip:
         else:
             self._news.append(run)
 
-    def _tell(self, now: float) -> Publish:
-        news, self._news, self._news_bytes, self._told_at = tuple(self._news), [], 0, now
-        return Publish(Discovered(self.crawl, news))
+    def _tell(self, now: float) -> Iterator[Publish]:
+        news, self._news, self._news_bytes, self._told_at = self._news, [], 0, now
+        # A frame over the limit would deafen the neighbours, and what comes in one frame from elsewhere may fill one.
+        return map(Publish, messages_of(self.crawl, iter(news)))
 
     def _take(self, run: Run, now: float) -> list[Block]:
         """Take in a run, if whoever sent it can have it."""
