@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
-from small_mesh import CRAWL, Node, block, blocks, carried
+from small_mesh import CRAWL, Coordinator, Node, block, blocks, carried
 
 from whoismesh.blocks import PIECE_ENTRIES, Blocks
 from whoismesh.checks import MAX_COUNT
 from whoismesh.errors import MessageError
+from whoismesh.gossip import guard, logs
 from whoismesh.gossip.events import Found, Heard, Publish
 from whoismesh.gossip.peers import Peers
-from whoismesh.messages import MAX_FRAME_BYTES, MAX_SENT_BYTES, Discovered, Run, decode, encode
+from whoismesh.messages import MAX_FRAME_BYTES, MAX_SENT_BYTES, Compare, Discovered, Run, decode, encode
 
 
 def told(*runs: Run) -> Discovered:
     return Discovered(CRAWL, runs)
+
+
+def refused(there: Node | Coordinator) -> Counter[str]:
+    """Return what was refused there, by reason."""
+    owner = there.gossip.replica if isinstance(there, Node) else there.ledger._hearsay
+    return owner.guard.by_reason()
 
 
 def test_a_run_ends_below_the_highest_count() -> None:
@@ -51,3 +60,25 @@ def test_what_a_node_finds_at_once_goes_out_in_runs_that_others_take() -> None:
     for each in published:
         two.gossip.handle(Heard(carried(each), on_feed=False), 0.0)
     assert two.known == {block(number).range for number in many}
+
+
+@pytest.mark.parametrize("kind", [Node, Coordinator])
+def test_more_logs_than_a_digest_may_name_are_refused(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the node's digest is no message for anybody, and it is cut off for good."""
+    monkeypatch.setattr(logs, "MAX_TAILS", 20)
+    there = Coordinator(100) if kind is Coordinator else Node(1, 100)
+    for origin in range(2, 101):
+        there.answer(b"peer", told(Run(origin, 1, None, blocks([origin]))), 0.0)
+    assert (digest := there.answer(b"peer", Compare(CRAWL, bytes(8)), 0.0)) and len(digest[0].tails) == 19
+    assert refused(there)[guard.TOO_MANY] == 80
+
+
+@pytest.mark.parametrize("kind", [Node, Coordinator])
+def test_what_all_logs_hold_together_is_bounded(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MOST_WAITING_ENTRIES", 5_000)
+    there = Coordinator(100) if kind is Coordinator else Node(1, 100)
+    for origin in range(2, 101):
+        there.answer(b"peer", told(Run(origin, 1, None, blocks(range(1000)))), 0.0)
+    (digest,) = there.answer(b"peer", Compare(CRAWL, bytes(8)), 0.0)
+    assert sum(digest.tails.values()) == 5_000
+    assert refused(there)[guard.TOO_MANY] == 94_000

@@ -12,11 +12,11 @@ by which they were sealed. Who has the accepted log that far lacks none of their
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sized
+from collections.abc import Callable, Collection, Iterator, Mapping, Sized
 from hashlib import blake2b
 
 from whoismesh.blocks import PIECE_ENTRIES, Block, BlockLog, Blocks
-from whoismesh.messages import DIGEST_HASH_BYTES, Run
+from whoismesh.messages import DIGEST_HASH_BYTES, MAX_TAILS, Run
 from whoismesh.packing import pack
 
 #: Of what one question allows, other origins' logs may take this share before the accepted log: they are small, and a
@@ -27,6 +27,9 @@ FORGET_S = 60.0
 #: Entries of one process that wait to be accepted: it stops at 20,000 (lanes.engine.MOST_UNACKNOWLEDGED); the rest is
 #: room for a list that is behind.
 MOST_TAIL_ENTRIES = 65_536
+#: Entries of all processes that wait to be accepted: what 1,000 workers find in a quarter of an hour at one a second
+#: each, while the coordinator is away. More comes again when there is room, from the accepted log at the latest.
+MOST_WAITING_ENTRIES = 1_000_000
 
 #: (accepted, {origin: last}): what a node has.
 Have = tuple[int, Mapping[int, int]]
@@ -71,6 +74,7 @@ class Logs:
         self.accepted_log = accepted_log
         self.tails: dict[int, Tail] = {}
         self._is_sealed = is_sealed
+        self._waiting = 0  # at most: what was sealed since the last trim is still counted
 
     def tail(self, origin: int, now: float) -> Tail:
         """Return the tail of an origin, heard of now."""
@@ -79,6 +83,19 @@ class Logs:
             tail = self.tails[origin] = Tail(now)
         tail.heard_at = now
         return tail
+
+    def has_room(self, origin: int, more: Collection[Block | None]) -> bool:
+        """Tell whether an origin's log can take so many more entries, or begin: memory and digests have an end."""
+        tail = self.tails.get(origin)
+        if tail is None:
+            return len(self.tails) < MAX_TAILS - 1  # one is kept for this node's own
+        return tail.has_room(more) and self._waiting + len(more) <= MOST_WAITING_ENTRIES
+
+    def extend(self, tail: Tail, more: Collection[Block | None]) -> None:
+        """Add entries to a log."""
+        for block in more:
+            tail.log.append(block)
+        self._waiting += len(more)
 
     def trim(self, now: float) -> None:
         """Drop what is sealed by now, and forget the logs of which nothing was left for a while."""
@@ -89,6 +106,7 @@ class Logs:
                 gone.append(origin)
         for origin in gone:
             del self.tails[origin]
+        self._waiting = sum(tail.last - tail.floor for tail in self.tails.values())
 
     def trim_tail(self, origin: int, tail: Tail) -> None:
         """Drop the sealed front of one log."""

@@ -109,6 +109,9 @@ class Replica:
     def _apply(self, run: Run, now: float) -> list[Block]:
         if run.origin == 0:
             return self._accept(run)
+        if not self.logs.has_room(run.origin, ()):
+            self.guard.refuse(run.origin, guard.TOO_MANY, len(run.blocks))
+            return []
         tail = self.logs.tail(run.origin, now)
         if run.last <= tail.last:
             return []
@@ -120,11 +123,10 @@ class Replica:
         else:
             entries = list(run.blocks)  # whole, before anything of it is taken in
         news = entries[tail.last + 1 - run.first :]
-        if not tail.has_room(news):
+        if not self.logs.has_room(run.origin, news):
             self.guard.refuse(run.origin, guard.TOO_MANY, len(news))
             return []
-        for block in news:
-            tail.log.append(block)
+        self.logs.extend(tail, news)
         return [block for block in news if block is not None and self.learn(block, run.origin)]
 
     def _accept(self, run: Run) -> list[Block]:

@@ -53,6 +53,9 @@ class Hearsay:
         if run.origin > given:
             self.guard.refuse(run.origin, guard.NOT_GIVEN, len(run.blocks))
             return
+        if not self._logs.has_room(run.origin, ()):
+            self.guard.refuse(run.origin, guard.TOO_MANY, len(run.blocks))
+            return
         tail = self._logs.tail(run.origin, now)
         if run.first > tail.last + 1 and run.sealed is not None and run.sealed <= len(self._logs.accepted_log):
             tail.jump(run.first - 1)
@@ -64,11 +67,11 @@ class Hearsay:
             self.guard.refuse(run.origin, guard.MALFORMED, len(run.blocks))
             return
         news = entries[tail.last + 1 - run.first :]
-        if not tail.has_room(news):
+        if not self._logs.has_room(run.origin, news):
             self.guard.refuse(run.origin, guard.TOO_MANY, len(news))
             return
+        self._logs.extend(tail, news)
         for block in news:
-            tail.log.append(block)
             reason = None if block is None else guard.why_not(block.range)
             if reason is not None:
                 self.guard.refuse(run.origin, reason)
