@@ -10,7 +10,7 @@ from small_mesh import CRAWL, Coordinator, Node, block, blocks, carried
 from whoismesh.blocks import PIECE_ENTRIES, Blocks
 from whoismesh.checks import MAX_COUNT
 from whoismesh.errors import MessageError
-from whoismesh.gossip import guard, logs
+from whoismesh.gossip import guard, logs, replica
 from whoismesh.gossip.events import Found, Heard, Publish
 from whoismesh.gossip.peers import Peers
 from whoismesh.messages import MAX_FRAME_BYTES, MAX_SENT_BYTES, Compare, Discovered, Run, decode, encode
@@ -82,3 +82,20 @@ def test_what_all_logs_hold_together_is_bounded(kind: type, monkeypatch: pytest.
     (digest,) = there.answer(b"peer", Compare(CRAWL, bytes(8)), 0.0)
     assert sum(digest.tails.values()) == 5_000
     assert refused(there)[guard.TOO_MANY] == 94_000
+
+
+def test_a_peer_that_claims_that_all_before_is_sealed_cannot_fill_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each claim empties the log, so that there is room in it again; what became a hit stays one."""
+    monkeypatch.setattr(replica, "MOST_WAITING_ENTRIES", 2_000)
+    node = Node(1, 5)
+    for turn in range(10):
+        run = Run(2, 1 + 2_000 * turn, 0, blocks(range(1000 * turn, 1000 * turn + 1000)))
+        node.gossip.handle(Heard(carried(told(run)), on_feed=False), 0.0)
+    ahead = Run(3, 1_000_000, None, blocks(range(50_000, 51_000)))
+    node.gossip.handle(Heard(carried(told(ahead)), on_feed=False), 0.0)
+    assert len(node.known) == 2_000
+    assert refused(node)[guard.TOO_MANY] == 9_000
+    accepted = Run(0, 1, None, blocks(range(5_000, 6_000)))
+    node.gossip.handle(Heard(carried(told(accepted)), on_feed=True), 0.0)
+    assert len(node.known) == 3_000, "what the coordinator has accepted always has room"
+    assert node.find(range(10_000, 10_010)) and len(node.known) == 3_010, "what the node has found itself, too"

@@ -8,6 +8,7 @@ exchange.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sized
 from typing import Protocol
 
 from whoismesh.addresses import Range
@@ -15,7 +16,7 @@ from whoismesh.blocks import Block, BlockLog, Blocks
 from whoismesh.errors import MessageError
 from whoismesh.gossip import guard
 from whoismesh.gossip.guard import Guard
-from whoismesh.gossip.logs import Logs
+from whoismesh.gossip.logs import MOST_WAITING_ENTRIES, Logs
 from whoismesh.grain import Grain
 from whoismesh.messages import Run
 from whoismesh.prefixes import PrefixTable
@@ -47,6 +48,7 @@ class Replica:
         self.logs = Logs(BlockLog(), lambda origin, number, block: block is None or self._is_sealed(block.range))
         self.counters: Counter[str] = Counter()
         self._is_accepted = bytearray()
+        self._unaccepted = 0
         self._ahead: dict[tuple[int, int], Run] = {}
         self._ahead_bytes = 0
 
@@ -74,6 +76,7 @@ class Replica:
             return None, False
         number = self.table.add(block.range, block.registry)
         self._is_accepted.append(0)
+        self._unaccepted += 1
         self.grain.note(block.range)
         return number, True
 
@@ -123,11 +126,15 @@ class Replica:
         else:
             entries = list(run.blocks)  # whole, before anything of it is taken in
         news = entries[tail.last + 1 - run.first :]
-        if not self.logs.has_room(run.origin, news):
+        if not self.logs.has_room(run.origin, news) or not self._has_room(news):
             self.guard.refuse(run.origin, guard.TOO_MANY, len(news))
             return []
         self.logs.extend(tail, news)
         return [block for block in news if block is not None and self.learn(block, run.origin)]
+
+    def _has_room(self, news: Sized) -> bool:
+        """Tell whether so many more may become hits because somebody says so."""
+        return self._unaccepted + len(news) <= MOST_WAITING_ENTRIES
 
     def _accept(self, run: Run) -> list[Block]:
         if run.last <= self.accepted:
@@ -144,8 +151,9 @@ class Replica:
             number, is_news = self._add(block, 0, early=False)
             if is_news:
                 fresh.append(block)
-            if number is not None:
+            if number is not None and not self._is_accepted[number]:
                 self._is_accepted[number] = 1
+                self._unaccepted -= 1
         return fresh
 
     def _wait(self, run: Run) -> list[Block]:
@@ -159,6 +167,9 @@ class Replica:
             self.counters["gossip_ahead_dropped"] += 1
             return []
         entries = list(run.blocks)
+        if not self._has_room(entries):
+            self.guard.refuse(run.origin, guard.TOO_MANY, len(entries))
+            return []
         if before is not None:
             self._ahead_bytes -= len(before.blocks.packed)
         self._ahead[key] = run
