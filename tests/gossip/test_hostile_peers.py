@@ -99,3 +99,15 @@ def test_a_peer_that_claims_that_all_before_is_sealed_cannot_fill_the_table(monk
     node.gossip.handle(Heard(carried(told(accepted)), on_feed=True), 0.0)
     assert len(node.known) == 3_000, "what the coordinator has accepted always has room"
     assert node.find(range(10_000, 10_010)) and len(node.known) == 3_010, "what the node has found itself, too"
+
+
+def test_runs_whose_turn_never_comes_are_not_in_the_way_for_good() -> None:
+    node, other = Node(1, 5), Node(3, 5)
+    void = Blocks.of([None])
+    for first in range(2, 5_000):
+        node.gossip.handle(Heard(carried(told(Run(2, 2 * first, None, void))), on_feed=False), 0.0)
+    assert len(node.gossip.replica._ahead) < 1_000, "each is an object, however small"
+    early, late = other.find([1]), other.find([2])
+    for each in (late, early):
+        node.gossip.handle(Heard(carried(each), on_feed=False), 0.0)
+    assert node.gossip.replica.logs.have() == (0, {3: 2})

@@ -24,6 +24,8 @@ from whoismesh.prefixes import PrefixTable
 #: Packed bytes that wait for what comes before them: 20 times what a fleet that finds 1,000 blocks a second tells in a
 #: second at 10 bytes each.
 MOST_AHEAD_BYTES = 200_000
+#: What a run that waits takes besides, bytes: one entry may be a single byte.
+AHEAD_RUN_BYTES = 200
 
 
 class Table(Protocol):
@@ -158,23 +160,27 @@ class Replica:
 
     def _wait(self, run: Run) -> list[Block]:
         """Keep a run that came too early, if there is room; its blocks are hits meanwhile."""
-        key, size = (run.origin, run.first), len(run.blocks.packed)
+        key = (run.origin, run.first)
         before = self._ahead.get(key)
         if before is not None and before.last >= run.last:
             return []
         self.counters["gossip_gaps"] += 1
-        if self._ahead_bytes + size > MOST_AHEAD_BYTES:
-            self.counters["gossip_ahead_dropped"] += 1
-            return []
         entries = list(run.blocks)
         if not self._has_room(entries):
             self.guard.refuse(run.origin, guard.TOO_MANY, len(entries))
             return []
         if before is not None:
-            self._ahead_bytes -= len(before.blocks.packed)
+            self._wait_no_more(key)
         self._ahead[key] = run
-        self._ahead_bytes += size
+        self._ahead_bytes += AHEAD_RUN_BYTES + len(run.blocks.packed)
+        while self._ahead_bytes > MOST_AHEAD_BYTES:
+            # The oldest: what it waits for may never come, and then it would be in the way of all others.
+            self._wait_no_more(next(iter(self._ahead)))
+            self.counters["gossip_ahead_dropped"] += 1
         return [block for block in entries if block is not None and self.learn(block, run.origin, early=True)]
+
+    def _wait_no_more(self, key: tuple[int, int]) -> None:
+        self._ahead_bytes -= AHEAD_RUN_BYTES + len(self._ahead.pop(key).blocks.packed)
 
     def _catch_up(self, now: float) -> list[Block]:
         """Take in what waited for what came now."""
@@ -188,8 +194,7 @@ class Replica:
                 last = self.accepted if run.origin == 0 else tail.last if tail is not None else 0
                 claimed = run.sealed is not None and run.sealed <= self.accepted
                 if run.first <= last + 1 or claimed:
-                    del self._ahead[key]
-                    self._ahead_bytes -= len(run.blocks.packed)
+                    self._wait_no_more(key)
                     fresh += self._apply(run, now)
                     moved = True
         return fresh
