@@ -88,12 +88,13 @@ class Replica:
 
     def apply(self, run: Run, now: float) -> list[Block]:
         """Take in a run; return the blocks that are news, in order. One that is not what it claims is refused."""
+        before = self._last(run.origin)
         try:
             fresh = self._apply(run, now)
         except MessageError:
             self.guard.refuse(run.origin, guard.MALFORMED, len(run.blocks))
             return []
-        if self._ahead:
+        if self._ahead and self._last(run.origin) != before:
             fresh += self._catch_up(now)
         return fresh
 
@@ -133,6 +134,12 @@ class Replica:
             return []
         self.logs.extend(tail, news)
         return [block for block in news if block is not None and self.learn(block, run.origin)]
+
+    def _last(self, origin: int) -> int:
+        if origin == 0:
+            return self.accepted
+        tail = self.logs.tails.get(origin)
+        return 0 if tail is None else tail.last
 
     def _has_room(self, news: Sized) -> bool:
         """Tell whether so many more may become hits because somebody says so."""
@@ -190,10 +197,8 @@ class Replica:
             moved = False
             for key in sorted(self._ahead):
                 run = self._ahead[key]
-                tail = self.logs.tails.get(run.origin)
-                last = self.accepted if run.origin == 0 else tail.last if tail is not None else 0
                 claimed = run.sealed is not None and run.sealed <= self.accepted
-                if run.first <= last + 1 or claimed:
+                if run.first <= self._last(run.origin) + 1 or claimed:
                     self._wait_no_more(key)
                     fresh += self._apply(run, now)
                     moved = True
