@@ -111,3 +111,12 @@ def test_runs_whose_turn_never_comes_are_not_in_the_way_for_good() -> None:
     for each in (late, early):
         node.gossip.handle(Heard(carried(each), on_feed=False), 0.0)
     assert node.gossip.replica.logs.have() == (0, {3: 2})
+
+
+def test_a_hole_in_the_accepted_log_is_refused_also_when_it_comes_too_early() -> None:
+    """It was raised when its turn had come, by whoever sent what was before it."""
+    node = Node(1, 5)
+    node.answer(b"peer", told(Run(0, 2, None, Blocks.of([None]))), 0.0)
+    assert refused(node)[guard.MALFORMED] == 1
+    node.gossip.handle(Heard(carried(told(Run(0, 1, None, blocks([1])))), on_feed=True), 0.0)
+    assert node.gossip.replica.accepted == 1

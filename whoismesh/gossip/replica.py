@@ -150,9 +150,7 @@ class Replica:
             return []
         if run.first > self.accepted + 1:
             return self._wait(run)
-        entries = list(run.blocks)
-        if None in entries:
-            raise MessageError("the accepted log has a block at each number")
+        entries = self._entries(run)
         fresh = []
         for block in entries[self.accepted + 1 - run.first :]:
             assert block is not None
@@ -165,6 +163,13 @@ class Replica:
                 self._unaccepted -= 1
         return fresh
 
+    @staticmethod
+    def _entries(run: Run) -> list[Block | None]:
+        entries = list(run.blocks)
+        if run.origin == 0 and None in entries:
+            raise MessageError("the accepted log has a block at each number")
+        return entries
+
     def _wait(self, run: Run) -> list[Block]:
         """Keep a run that came too early, if there is room; its blocks are hits meanwhile."""
         key = (run.origin, run.first)
@@ -172,7 +177,7 @@ class Replica:
         if before is not None and before.last >= run.last:
             return []
         self.counters["gossip_gaps"] += 1
-        entries = list(run.blocks)
+        entries = self._entries(run)
         if not self._has_room(entries):
             self.guard.refuse(run.origin, guard.TOO_MANY, len(entries))
             return []
