@@ -120,3 +120,12 @@ def test_a_hole_in_the_accepted_log_is_refused_also_when_it_comes_too_early() ->
     assert refused(node)[guard.MALFORMED] == 1
     node.gossip.handle(Heard(carried(told(Run(0, 1, None, blocks([1])))), on_feed=True), 0.0)
     assert node.gossip.replica.accepted == 1
+
+
+@pytest.mark.timeout(20)
+def test_a_claim_of_seals_in_the_accepted_log_means_nothing() -> None:
+    """It was taken out of the queue and put into it again without end."""
+    node = Node(1, 5)
+    node.answer(b"peer", told(Run(0, 1_000, 0, blocks([2]))), 0.0)
+    node.gossip.handle(Heard(carried(told(Run(0, 1, None, blocks([1])))), on_feed=True), 0.0)
+    assert node.gossip.replica.accepted == 1

@@ -202,7 +202,7 @@ class Replica:
             moved = False
             for key in sorted(self._ahead):
                 run = self._ahead[key]
-                claimed = run.sealed is not None and run.sealed <= self.accepted
+                claimed = run.origin and run.sealed is not None and run.sealed <= self.accepted
                 if run.first <= self._last(run.origin) + 1 or claimed:
                     self._wait_no_more(key)
                     fresh += self._apply(run, now)
