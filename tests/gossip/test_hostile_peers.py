@@ -11,9 +11,10 @@ from whoismesh.blocks import PIECE_ENTRIES, Blocks
 from whoismesh.checks import MAX_COUNT
 from whoismesh.errors import MessageError
 from whoismesh.gossip import guard, logs, replica
-from whoismesh.gossip.events import Found, Heard, Publish
+from whoismesh.gossip.events import Answered, Found, Heard, Publish
+from whoismesh.gossip.exchange import LONGEST_S, TIMEOUT_S
 from whoismesh.gossip.peers import Peers
-from whoismesh.messages import MAX_FRAME_BYTES, MAX_SENT_BYTES, Compare, Discovered, Run, decode, encode
+from whoismesh.messages import MAX_FRAME_BYTES, MAX_SENT_BYTES, Compare, Digest, Discovered, Run, Sent, decode, encode
 
 
 def told(*runs: Run) -> Discovered:
@@ -129,3 +130,18 @@ def test_a_claim_of_seals_in_the_accepted_log_means_nothing() -> None:
     node.answer(b"peer", told(Run(0, 1_000, 0, blocks([2]))), 0.0)
     node.gossip.handle(Heard(carried(told(Run(0, 1, None, blocks([1])))), on_feed=True), 0.0)
     assert node.gossip.replica.accepted == 1
+
+
+def test_a_partner_that_always_has_more_is_left_in_the_end() -> None:
+    """It could keep a node from ever comparing with anybody else."""
+    node = Node(1, 3)
+    node.begin(2, 0.0)
+    node.gossip.handle(Answered(1, Digest(CRAWL, 0, {3: MAX_COUNT}, (1, 1), 1)), 0.0)
+    now = 0.0
+    while node.gossip.exchanges.open is not None:
+        now += TIMEOUT_S / 2
+        more = told(Run(3, int(now) + 1, 0, blocks([int(now)])))
+        node.gossip.handle(Answered(1, carried(more)), now)
+        node.gossip.handle(Answered(1, Sent(CRAWL, True, False)), now)
+        assert now <= LONGEST_S
+    assert node.gossip.exchanges.failures == 1 and node.gossip.exchanges.next_at < now + 1

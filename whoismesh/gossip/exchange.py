@@ -26,6 +26,8 @@ from whoismesh.messages import Compare, Digest, Sent
 INTERVAL_S, JITTER = 1.0, 0.25
 #: Who says nothing for so long has failed, seconds.
 TIMEOUT_S = 2.0
+#: An exchange ends after this, seconds, however much is left: there are other peers. 5 million blocks take half of it.
+LONGEST_S = 60.0
 #: After a peer that is busy, or failed, another one is tried this soon, seconds.
 SOON_S = 0.1
 
@@ -37,6 +39,7 @@ class Exchange:
     number: int
     peer: int
     deadline: float
+    until: float
     theirs: Digest | None = None
     asked: Have | None = None
 
@@ -71,7 +74,7 @@ class Exchanges:
                 self.next_at = now + INTERVAL_S
                 return
             self._number += 1
-            self.open = Exchange(self._number, peer, now + TIMEOUT_S)
+            self.open = Exchange(self._number, peer, now + TIMEOUT_S, now + LONGEST_S)
             self._logs.trim(now)
             yield Open(self._number, "" if peer == COORDINATOR else self._peers.members[peer].gossip)
             yield Say(Compare(crawl, hash_of(self._logs.have(), self._peers.version)))
@@ -81,7 +84,7 @@ class Exchanges:
         exchange = self.open
         if exchange is None or exchange.number != number:
             return
-        exchange.deadline = now + TIMEOUT_S
+        exchange.deadline = min(now + TIMEOUT_S, exchange.until)
         self._peers.answered(exchange.peer)
         match message:
             case Digest() if exchange.theirs is None:
