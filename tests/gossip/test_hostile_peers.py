@@ -145,3 +145,16 @@ def test_a_partner_that_always_has_more_is_left_in_the_end() -> None:
         node.gossip.handle(Answered(1, Sent(CRAWL, True, False)), now)
         assert now <= LONGEST_S
     assert node.gossip.exchanges.failures == 1 and node.gossip.exchanges.next_at < now + 1
+
+
+def test_nobody_tells_a_node_of_its_own_log() -> None:
+    """Not even what it has forgotten, because all of it was accepted."""
+    node = Node(1, 3)
+    node.find(range(3))
+    node.gossip.handle(Heard(told(Run(0, 1, None, blocks(range(3)))), on_feed=True), 1.0)
+    node.gossip.replica.logs.trim(1.0)
+    node.gossip.replica.logs.trim(100.0)
+    node.gossip.handle(Heard(carried(told(Run(1, 1, None, blocks(range(10, 13))))), on_feed=False), 100.0)
+    assert len(node.known) == 3 and node.gossip.replica.logs.have() == (3, {})
+    node.gossip.handle(Heard(carried(told(Run(1, 1, None, blocks(range(10, 14))))), on_feed=False), 100.0)
+    assert len(node.known) == 3 and refused(node)[guard.NOT_MINE] == 4

@@ -162,9 +162,10 @@ class Gossip:
 
     def _take(self, run: Run, now: float) -> list[Block]:
         """Take in a run, if whoever sent it can have it."""
-        if run.origin == self.origin and run.last > self._own_last:
-            self.replica.guard.refuse(run.origin, guard.NOT_MINE, len(run.blocks))
-            return []
+        if run.origin == self.origin:
+            if run.last > self._own_last:
+                self.replica.guard.refuse(run.origin, guard.NOT_MINE, len(run.blocks))
+            return []  # nobody knows more of it, but when it is sealed and forgotten here all of it would be news
         if run.origin > self.peers.given:
             self.replica.guard.refuse(run.origin, guard.NOT_GIVEN, len(run.blocks))
             return []
