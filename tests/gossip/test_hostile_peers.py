@@ -158,3 +158,22 @@ def test_nobody_tells_a_node_of_its_own_log() -> None:
     assert len(node.known) == 3 and node.gossip.replica.logs.have() == (3, {})
     node.gossip.handle(Heard(carried(told(Run(1, 1, None, blocks(range(10, 14))))), on_feed=False), 100.0)
     assert len(node.known) == 3 and refused(node)[guard.NOT_MINE] == 4
+
+
+def test_questions_cost_what_it_takes_to_answer_them() -> None:
+    """The list of members went out for nothing, 4,096 times a second; and each question had all logs gone through."""
+    small, large = Node(1, 2), Node(1, 2_000)
+    question = Digest(CRAWL, 0, {}, (0, 0), 0)
+
+    def answered(node: Node, question: Compare | Digest) -> int:
+        for count in range(10_000):
+            last = node.answer(b"peer", question, 1.0)[-1]
+            if isinstance(last, Sent) and last.busy:
+                return count
+        raise AssertionError("never busy")
+
+    assert answered(small, question) > 3_000 and answered(large, question) < 100
+    many = Node(1, 2_000)
+    for origin in range(2, 1_002):
+        many.answer(b"peer", told(Run(origin, 1, None, blocks([origin]))), 0.0)
+    assert answered(many, Compare(CRAWL, bytes(8))) < 100

@@ -17,6 +17,8 @@ from whoismesh.messages import Compare, Digest, Discovered, Members, Run, Sent
 SERVED_BYTES_S = 4 * 1024 * 1024
 #: A question costs at least this, bytes: what it takes to look at it.
 LEAST_COST_BYTES = 1_024
+#: So much more for each log that is gone through, and for each member that is named.
+LOG_COST_BYTES, MEMBER_BYTES = 64, 32
 #: Runs that are sent together are as long as this, bytes: the receiver does other things between two messages.
 MESSAGE_BYTES = 4 * 1024
 
@@ -37,21 +39,22 @@ class Responder:
     def answer(self, message: Compare | Digest, members: Members, now: float) -> list[Exchanged]:
         """Return the answer to a question; `members` is the list of this node."""
         crawl, version = message.crawl, (members.epoch, members.version)
-        self._logs.trim(now)
         if self._busy(now):
             return [Sent(crawl, True, True)]
+        self._logs.trim(now)
+        self._spent_bytes += LEAST_COST_BYTES + LOG_COST_BYTES * len(self._logs.tails)
         if isinstance(message, Compare):
-            self._spent_bytes += LEAST_COST_BYTES
             if hash_of(self._logs.have(), version) == message.hash:
                 return [Sent(crawl, False, False)]
             return [self.digest(crawl, version)]
         out: list[Exchanged] = []
         if message.members is not None and message.members < version:
             out.append(members)
+            self._spent_bytes += MEMBER_BYTES * len(members.peers)
         have = (message.accepted, message.tails)
         out += messages_of(crawl, self._logs.delta(have, min(message.credit_bytes, MOST_CREDIT_BYTES)))
         sent = {each.origin: each.last for told in out if isinstance(told, Discovered) for each in told.runs}
-        self._spent_bytes += LEAST_COST_BYTES + sum(
+        self._spent_bytes += sum(
             len(each.blocks.packed) for told in out if isinstance(told, Discovered) for each in told.runs
         )
         accepted, tails = self._logs.have()
