@@ -112,7 +112,7 @@ def of_field(name: str, kind: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from((b"", CRAWL))
     if name == "registry":
         return registries
-    if name == "hash":
+    if name in ("hash", "log_hash"):
         return st.binary(min_size=DIGEST_HASH_BYTES, max_size=DIGEST_HASH_BYTES)
     if name == "unlimited":
         return st.lists(registries, max_size=3).map(tuple)

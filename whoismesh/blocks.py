@@ -17,6 +17,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from whoismesh.addresses import BITS, Range
 from whoismesh.errors import MessageError
@@ -33,6 +34,8 @@ _INDEX = {registry: index for index, registry in enumerate(REGISTRIES)}
 MAX_ENTRY_BYTES = 33
 #: Entries of one piece of a log.
 PIECE_ENTRIES = 1_000
+#: What tells logs apart that are equally long, bytes; all zero for an empty one.
+LOG_HASH_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,18 +179,23 @@ def _offset(packed: bytes | bytearray, entries: int) -> int:
     return at
 
 
+def _chain(before: bytes, packed: bytes) -> bytes:
+    return blake2b(before + packed, digest_size=LOG_HASH_BYTES).digest()
+
+
 class BlockLog:
     """Entries in the order of their numbers, without gaps: packed pieces, sent on as they are.
 
     The first number is 1, or what comes after `dropped`: the oldest can be dropped, a piece at a time.
     """
 
-    __slots__ = ("_base", "_last", "_piece_entries", "_pieces", "_starts")
+    __slots__ = ("_base", "_hashes", "_last", "_piece_entries", "_pieces", "_starts")
 
     def __init__(self, piece_entries: int = PIECE_ENTRIES, dropped: int = 0) -> None:
         self._piece_entries = piece_entries
         self._base = dropped
         self._pieces: list[bytes] = []
+        self._hashes = [bytes(LOG_HASH_BYTES)]
         self._last = bytearray()
         self._starts = array("I")
 
@@ -213,6 +221,21 @@ class BlockLog:
         if index > len(self._pieces) or skip >= len(self._starts):
             return Blocks(b"", 0)
         return Blocks(bytes(self._last[self._starts[skip] :]), len(self._starts) - skip)
+
+    def hash_at(self, number: int) -> bytes:
+        """Return the hash of the entries 1 to `number` of a log of which nothing was dropped.
+
+        BLAKE2b of 8 bytes: of the hash at the last whole piece before, and what of the next piece is in it.
+        """
+        index, skip = divmod(number, self._piece_entries)
+        while len(self._hashes) <= index:
+            self._hashes.append(_chain(self._hashes[-1], self._pieces[len(self._hashes) - 1]))
+        if not skip:
+            return self._hashes[index]
+        if index < len(self._pieces):
+            return _chain(self._hashes[index], self._pieces[index][: _offset(self._pieces[index], skip)])
+        end = self._starts[skip] if skip < len(self._starts) else len(self._last)
+        return _chain(self._hashes[index], bytes(self._last[:end]))
 
     def drop(self, number: int) -> None:
         """Drop the pieces that lie wholly at or below a number."""

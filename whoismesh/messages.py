@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from whoismesh import checks
 from whoismesh.addresses import Range
-from whoismesh.blocks import PIECE_ENTRIES, Blocks
+from whoismesh.blocks import LOG_HASH_BYTES, PIECE_ENTRIES, Blocks
 from whoismesh.checks import Check
 from whoismesh.errors import MessageError
 from whoismesh.packing import NotPackedError, pack, unpack
@@ -183,10 +183,13 @@ def _members_version(value: Any) -> tuple[int, int]:
     return checks.count(value[0]), checks.count(value[1])
 
 
-def _digest_hash(value: Any) -> bytes:
-    if type(value) is not bytes or len(value) != DIGEST_HASH_BYTES:
-        raise checks.wrong(f"a hash of {DIGEST_HASH_BYTES} bytes", value)
-    return value
+def _hash(length: int) -> Check:
+    def checked(value: Any) -> bytes:
+        if type(value) is not bytes or len(value) != length:
+            raise checks.wrong(f"a hash of {length} bytes", value)
+        return value
+
+    return checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -483,7 +486,7 @@ class Compare(Message):
     """Node to a peer's ROUTER, first of an exchange: does your digest have this hash? Answered by Sent or Digest."""
 
     TYPE = 31
-    CHECKS: ClassVar = {"hash": _digest_hash}
+    CHECKS: ClassVar = {"hash": _hash(DIGEST_HASH_BYTES)}
     hash: bytes
 
 
@@ -493,7 +496,9 @@ class Digest(Message):
 
     As an answer to Compare it also says how much it takes (`credit_bytes`). As a question it asks for what is lacking,
     up to that many bytes; answered by Members and Discovered as needed, and Sent. `members` is (epoch, version) of its
-    list of members, nil where it wants none.
+    list of members, nil where it wants none. `log_hash` is that of the accepted log up to `accepted`
+    (BlockLog.hash_at), all zero where it does not say. A question whose hash is not ours is answered with a Digest that
+    says what ours is at that number, and with nothing of the accepted log.
     """
 
     TYPE = 32
@@ -502,11 +507,13 @@ class Digest(Message):
         "tails": checks.map_of(checks.count, checks.count, MAX_TAILS),
         "members": checks.maybe(_members_version),
         "credit_bytes": checks.count,
+        "log_hash": _hash(LOG_HASH_BYTES),
     }
     accepted: int
     tails: dict[int, int]
     members: tuple[int, int] | None
     credit_bytes: int
+    log_hash: bytes = bytes(LOG_HASH_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from whoismesh.blocks import PIECE_ENTRIES, Blocks
 from whoismesh.checks import MAX_COUNT
 from whoismesh.errors import MessageError
 from whoismesh.gossip import guard, logs, replica
-from whoismesh.gossip.events import Answered, Found, Heard, Publish
+from whoismesh.gossip.events import Answered, Found, Heard, Open, Publish, Tick
 from whoismesh.gossip.exchange import LONGEST_S, TIMEOUT_S
 from whoismesh.gossip.peers import Peers
 from whoismesh.messages import MAX_FRAME_BYTES, MAX_SENT_BYTES, Compare, Digest, Discovered, Run, Sent, decode, encode
@@ -177,3 +177,54 @@ def test_questions_cost_what_it_takes_to_answer_them() -> None:
     for origin in range(2, 1_002):
         many.answer(b"peer", told(Run(origin, 1, None, blocks([origin]))), 0.0)
     assert answered(many, Compare(CRAWL, bytes(8))) < 100
+
+
+def by_coordinator(node: Node, coordinator: Coordinator, now: float) -> None:
+    node.exchange(0, lambda sender, message: coordinator.answer(sender, message, now), now)
+
+
+@pytest.mark.parametrize(
+    ("real", "forged"),
+    [(5, 5), (5, 9), (9, 5), (2_500, 1_200), (1_200, 2_500), (2_000, 2_000)],
+)
+def test_a_forged_accepted_log_is_found_out_by_the_coordinator_and_forgotten(real: int, forged: int) -> None:
+    """Its numbers kept the true blocks of those numbers out for good, in every node that it reached."""
+    coordinator, victim, other = Coordinator(3), Node(1, 3), Node(2, 3)
+    coordinator.accept(3, 1, range(real), 0.0)
+    for start in range(0, forged, PIECE_ENTRIES):
+        run = Run(0, start + 1, None, blocks(range(50_000 + start, 50_000 + min(forged, start + PIECE_ENTRIES))))
+        victim.answer(b"peer", told(run), 0.0)
+    assert victim.gossip.replica.accepted == forged
+    by_coordinator(other, coordinator, 1.0)
+    assert other.gossip.replica.accepted == real
+    other.compare_with(victim, 2.0)
+    assert other.gossip.replica.accepted == real and other.gossip.exchanges._in_doubt
+    by_coordinator(victim, coordinator, 5.0)
+    by_coordinator(other, coordinator, 6.0)
+    truth = {block(number).range for number in range(real)}
+    for node in (victim, other):
+        assert node.gossip.replica.accepted == real and truth <= node.known
+        assert [each.range for each in node.gossip.replica.logs.accepted_log if each] == sorted(truth)
+    assert victim.gossip.replica.counters["gossip_log_forgotten"] == 1
+
+
+def test_who_is_in_doubt_of_a_peer_asks_the_coordinator_next() -> None:
+    victim, other = Node(1, 3), Node(2, 3)
+    victim.answer(b"peer", told(Run(0, 1, None, blocks([7]))), 0.0)
+    other.gossip.handle(Heard(told(Run(0, 1, None, blocks([8]))), on_feed=True), 0.0)
+    victim.compare_with(other, 1.0)
+    (opened,) = [each for each in victim.gossip.handle(Tick(), 10.0) if isinstance(each, Open)]
+    assert opened.gossip == ""
+
+
+def test_what_is_forged_beyond_the_accepted_log_goes_when_the_log_gets_there() -> None:
+    coordinator, victim = Coordinator(3), Node(1, 3)
+    coordinator.accept(3, 1, range(5), 0.0)
+    by_coordinator(victim, coordinator, 1.0)
+    victim.answer(b"peer", told(Run(0, 6, None, blocks([70, 71]))), 2.0)
+    by_coordinator(victim, coordinator, 3.0)
+    assert victim.gossip.replica.accepted == 7
+    for each in coordinator.accept(3, 6, range(5, 7), 4.0):
+        victim.gossip.handle(Heard(carried(each), on_feed=True), 4.0)
+    by_coordinator(victim, coordinator, 5.0)
+    assert {block(number).range for number in range(7)} <= victim.known and victim.gossip.replica.accepted == 7

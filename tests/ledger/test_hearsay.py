@@ -34,7 +34,7 @@ def test_a_peer_that_has_the_same_is_told_so_and_another_gets_the_digest() -> No
     origin = join(ledger)
     arrive(ledger, make(origin, 1, "network", "193.0.0.1", "193.0.0.0/21"))
     members = (1, 1)
-    same = Asked(BOB, Compare(CRAWL, hash_of((1, {}), members)))
+    same = Asked(BOB, Compare(CRAWL, hash_of((1, {}), members, ledger.log.hash_at(1))))
     assert answers(ledger.handle(same, 2.0)) == [Sent(CRAWL, False, False)]
     (digest,) = answers(ledger.handle(Asked(BOB, Compare(CRAWL, bytes(8))), 2.0))
     assert isinstance(digest, Digest)

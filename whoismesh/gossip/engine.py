@@ -47,7 +47,7 @@ class Gossip:
         self.crawl = b""
         self.peers = peers or Peers()
         self.replica = Replica(table)
-        self.exchanges = Exchanges(self.replica.logs, self.peers, draw)
+        self.exchanges = Exchanges(self.replica.logs, self.peers, draw, self.replica.forget_accepted)
         self.counters: Counter[str] = Counter()
         self._own_last = 0
         self._responder = Responder(self.replica.logs)

@@ -8,6 +8,8 @@
 Rules of this file:
 - Pull before push: what the peer has of the accepted log makes most of one's own tails needless.
 - An exchange that does not get on is ended: the next peer may know better.
+- An accepted log that is not the peer's is one that somebody has forged. The coordinator's is right: what is here is
+forgotten and asked for anew. Of anybody else's one cannot know, so the coordinator is asked next.
 """
 
 from __future__ import annotations
@@ -42,12 +44,16 @@ class Exchange:
     until: float
     theirs: Digest | None = None
     asked: Have | None = None
+    disagreed: bool = False
 
 
 class Exchanges:
-    """The initiator's side. `draw` returns a number in [0, 1): the caller's source of chance."""
+    """The initiator's side. `draw` returns a number in [0, 1): the caller's source of chance.
 
-    def __init__(self, logs: Logs, peers: Peers, draw: Callable[[], float]) -> None:
+    `forget` forgets the accepted log.
+    """
+
+    def __init__(self, logs: Logs, peers: Peers, draw: Callable[[], float], forget: Callable[[], None]) -> None:
         self.open: Exchange | None = None
         self.next_at = float("inf")
         self.failures = 0
@@ -56,6 +62,8 @@ class Exchanges:
         self._peers = peers
         self._draw = draw
         self._number = 0
+        self._forget = forget
+        self._in_doubt = False
 
     @property
     def wake_at(self) -> float:
@@ -70,6 +78,9 @@ class Exchanges:
             yield from self._end(now, SOON_S)
         if self.open is None and now >= self.next_at:
             peer = self._peers.partner(now, self._draw)
+            if self._in_doubt and self._peers.can_ask(COORDINATOR, now):
+                peer = COORDINATOR
+            self._in_doubt = False
             if peer is None:
                 self.next_at = now + INTERVAL_S
                 return
@@ -77,7 +88,7 @@ class Exchanges:
             self.open = Exchange(self._number, peer, now + TIMEOUT_S, now + LONGEST_S)
             self._logs.trim(now)
             yield Open(self._number, "" if peer == COORDINATOR else self._peers.members[peer].gossip)
-            yield Say(Compare(crawl, hash_of(self._logs.have(), self._peers.version)))
+            yield Say(Compare(crawl, self._hash()))
 
     def answered(self, number: int, message: Exchanged, now: float) -> Iterator[Instruction]:
         """Take in what the partner says of where it stands (not what it sends of its logs)."""
@@ -89,10 +100,12 @@ class Exchanges:
         match message:
             case Digest() if exchange.theirs is None:
                 exchange.theirs = message
-                if self._wants(message):
+                if self._wants(message) or self._disagrees(exchange, message):
                     yield self._ask(exchange, message.crawl)
                 else:
                     yield from self._push(exchange, now)
+            case Digest():
+                self._disagrees(exchange, message)
             case Sent(busy=True):
                 yield from self._end(now, SOON_S)
             case Sent(more=more):
@@ -104,6 +117,10 @@ class Exchanges:
                 else:
                     yield from self._push(exchange, now)
 
+    def _hash(self) -> bytes:
+        have = self._logs.have()
+        return hash_of(have, self._peers.version, self._logs.accepted_log.hash_at(have[0]))
+
     def _have(self) -> Have:
         accepted, tails = self._logs.have()
         return accepted, dict(tails)
@@ -114,16 +131,33 @@ class Exchanges:
 
     def _ask(self, exchange: Exchange, crawl: bytes) -> Say:
         exchange.asked = self._have()
-        return Say(Digest(crawl, *exchange.asked, self._peers.version, MOST_CREDIT_BYTES))  # type: ignore[arg-type]
+        accepted, tails = exchange.asked
+        log_hash = self._logs.accepted_log.hash_at(accepted)
+        return Say(Digest(crawl, accepted, dict(tails), self._peers.version, MOST_CREDIT_BYTES, log_hash))
+
+    def _disagrees(self, exchange: Exchange, theirs: Digest) -> bool:
+        """Tell whether the accepted log was not the coordinator's, and is forgotten now. Once an exchange."""
+        if self._logs.agrees(theirs.accepted, theirs.log_hash) or exchange.disagreed:
+            return False
+        exchange.disagreed = True
+        if exchange.peer != COORDINATOR:
+            self._in_doubt = True
+            return False
+        self._forget()
+        return True
 
     def _push(self, exchange: Exchange, now: float) -> Iterator[Instruction]:
         theirs = exchange.theirs
         assert theirs is not None
+        if self._disagrees(exchange, theirs):
+            yield self._ask(exchange, theirs.crawl)
+            return
         self._logs.trim(now)
         if theirs.members is not None and theirs.members < self._peers.version:
             yield Say(self._peers.whole(theirs.crawl))
         credit_bytes = min(theirs.credit_bytes, MOST_CREDIT_BYTES)
-        for told in messages_of(theirs.crawl, self._logs.delta((theirs.accepted, theirs.tails), credit_bytes)):
+        lacking = self._logs.delta((theirs.accepted, theirs.tails), credit_bytes, agreed=not exchange.disagreed)
+        for told in messages_of(theirs.crawl, lacking):
             yield Say(told)
         self.done += 1
         yield from self._end(now, INTERVAL_S)

@@ -84,6 +84,12 @@ class Logs:
         tail.heard_at = now
         return tail
 
+    def agrees(self, accepted: int, log_hash: bytes) -> bool:
+        """Tell whether the accepted log of another is this one, as far as can be told: only up to where both go."""
+        if accepted > len(self.accepted_log) or not any(log_hash):
+            return True
+        return self.accepted_log.hash_at(accepted) == log_hash
+
     def has_room(self, origin: int, more: Collection[Block | None]) -> bool:
         """Tell whether an origin's log can take so many more entries, or begin: memory and digests have an end."""
         tail = self.tails.get(origin)
@@ -130,8 +136,10 @@ class Logs:
             return True
         return any(last > (self.tails[origin].last if origin in self.tails else 0) for origin, last in tails.items())
 
-    def delta(self, other: Have, credit_bytes: int) -> Iterator[Run]:
+    def delta(self, other: Have, credit_bytes: int, *, agreed: bool = True) -> Iterator[Run]:
         """Yield what another node lacks, at most about so many bytes of blocks; then a last run is yielded no more.
+
+        Nothing of the accepted log where the other's is not `agreed` to be this one.
 
         Small logs come first. Nothing is unpacked: the accepted log goes out in the pieces in which it lies here.
         """
@@ -147,7 +155,7 @@ class Logs:
             else:
                 late.append(run)
         number = other[0]
-        while credit_bytes > 0 and (blocks := self.accepted_log.after(number)):
+        while agreed and credit_bytes > 0 and (blocks := self.accepted_log.after(number)):
             yield Run(0, number + 1, None, blocks)
             credit_bytes -= len(blocks.packed)
             number += len(blocks)
@@ -165,10 +173,14 @@ class Logs:
                 yield Run(origin, first, len(self.accepted_log) if dropped else None, blocks)
 
 
-def hash_of(have: Have, members: tuple[int, int]) -> bytes:
-    """Return the hash of a digest: BLAKE2b of 8 bytes over msgpack [accepted, [[origin, last] ...], epoch, version]."""
+def hash_of(have: Have, members: tuple[int, int], log_hash: bytes) -> bytes:
+    """Return the hash of a digest: BLAKE2b of 8 bytes.
+
+    It is over the msgpack of [accepted, [[origin, last] ...] by origin, epoch, version, hash of the accepted log].
+    """
     accepted, tails = have
-    return blake2b(pack([accepted, sorted(tails.items()), *members]), digest_size=DIGEST_HASH_BYTES).digest()
+    packed = pack([accepted, sorted(tails.items()), *members, log_hash])
+    return blake2b(packed, digest_size=DIGEST_HASH_BYTES).digest()
 
 
 #: What a question is answered with at most, bytes: with the frames around the pieces it stays under 256 KiB.

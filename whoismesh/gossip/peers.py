@@ -113,6 +113,10 @@ class Peers:
         ]
         return able[int(draw() * len(able))] if able else None
 
+    def can_ask(self, origin: int, now: float) -> bool:
+        """Tell whether a member is not left alone now."""
+        return self._skip_until(origin) <= now
+
     def _skip_until(self, origin: int) -> float:
         trouble = self._trouble.get(origin)
         return trouble.skip_until if trouble is not None else 0.0

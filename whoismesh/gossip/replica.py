@@ -98,6 +98,13 @@ class Replica:
             fresh += self._catch_up(now)
         return fresh
 
+    def forget_accepted(self) -> None:
+        """Forget the accepted log, which is not the coordinator's. Its blocks are still hits: somebody told of them."""
+        self.counters["gossip_log_forgotten"] += 1
+        self.logs.accepted_log = BlockLog()
+        self._is_accepted = bytearray(len(self._is_accepted))
+        self._unaccepted = len(self._is_accepted)
+
     def tell(self, origin: int, first: int, blocks: Blocks, now: float) -> Run:
         """Put entries of this node's own into its log; return the run that tells of them."""
         tail = self.logs.tail(origin, now)

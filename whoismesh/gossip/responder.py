@@ -34,7 +34,7 @@ class Responder:
     def digest(self, crawl: bytes, members: tuple[int, int], credit_bytes: int = MOST_CREDIT_BYTES) -> Digest:
         """Return what this node has."""
         accepted, tails = self._logs.have()
-        return Digest(crawl, accepted, dict(tails), members, credit_bytes)
+        return Digest(crawl, accepted, dict(tails), members, credit_bytes, self._logs.accepted_log.hash_at(accepted))
 
     def answer(self, message: Compare | Digest, members: Members, now: float) -> list[Exchanged]:
         """Return the answer to a question; `members` is the list of this node."""
@@ -44,15 +44,20 @@ class Responder:
         self._logs.trim(now)
         self._spent_bytes += LEAST_COST_BYTES + LOG_COST_BYTES * len(self._logs.tails)
         if isinstance(message, Compare):
-            if hash_of(self._logs.have(), version) == message.hash:
+            have = self._logs.have()
+            if hash_of(have, version, self._logs.accepted_log.hash_at(have[0])) == message.hash:
                 return [Sent(crawl, False, False)]
             return [self.digest(crawl, version)]
         out: list[Exchanged] = []
         if message.members is not None and message.members < version:
             out.append(members)
             self._spent_bytes += MEMBER_BYTES * len(members.peers)
-        have = (message.accepted, message.tails)
-        out += messages_of(crawl, self._logs.delta(have, min(message.credit_bytes, MOST_CREDIT_BYTES)))
+        agreed = self._logs.agrees(message.accepted, message.log_hash)
+        if not agreed:
+            ours = self._logs.accepted_log.hash_at(message.accepted)
+            out.append(Digest(crawl, message.accepted, {}, version, MOST_CREDIT_BYTES, ours))
+        theirs, credit_bytes = (message.accepted, message.tails), min(message.credit_bytes, MOST_CREDIT_BYTES)
+        out += messages_of(crawl, self._logs.delta(theirs, credit_bytes, agreed=agreed))
         sent = {each.origin: each.last for told in out if isinstance(told, Discovered) for each in told.runs}
         self._spent_bytes += sum(
             len(each.blocks.packed) for told in out if isinstance(told, Discovered) for each in told.runs
