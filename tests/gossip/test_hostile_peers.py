@@ -14,7 +14,19 @@ from whoismesh.gossip import guard, logs, replica
 from whoismesh.gossip.events import Answered, Found, Heard, Open, Publish, Tick
 from whoismesh.gossip.exchange import LONGEST_S, TIMEOUT_S
 from whoismesh.gossip.peers import Peers
-from whoismesh.messages import MAX_FRAME_BYTES, MAX_SENT_BYTES, Compare, Digest, Discovered, Run, Sent, decode, encode
+from whoismesh.messages import (
+    MAX_FRAME_BYTES,
+    MAX_SENT_BYTES,
+    Compare,
+    Digest,
+    Discovered,
+    Members,
+    Peer,
+    Run,
+    Sent,
+    decode,
+    encode,
+)
 
 
 def told(*runs: Run) -> Discovered:
@@ -228,3 +240,15 @@ def test_what_is_forged_beyond_the_accepted_log_goes_when_the_log_gets_there() -
         victim.gossip.handle(Heard(carried(each), on_feed=True), 4.0)
     by_coordinator(victim, coordinator, 5.0)
     assert {block(number).range for number in range(7)} <= victim.known and victim.gossip.replica.accepted == 7
+
+
+@pytest.mark.parametrize("version", [(1, 99), (2, 0), (MAX_COUNT, MAX_COUNT)])
+def test_a_forged_list_of_members_ends_with_the_next_word_of_the_coordinator(version: tuple[int, int]) -> None:
+    """It was newer than all that the coordinator would ever say, and passed on from node to node."""
+    coordinator, victim = Coordinator(3), Node(1, 3)
+    forged = Members(CRAWL, *version, 0, MAX_COUNT, (Peer(MAX_COUNT, "tcp://192.0.2.1:1"),), ())
+    victim.answer(b"peer", forged, 1.0)
+    assert victim.gossip.peers.given == MAX_COUNT and MAX_COUNT in victim.gossip.peers.members
+    by_coordinator(victim, coordinator, 2.0)
+    assert victim.gossip.peers.members.keys() == {1, 2, 3} and victim.gossip.peers.given == 3
+    assert victim.gossip.peers.whole(CRAWL) == coordinator.ledger._roster.whole()

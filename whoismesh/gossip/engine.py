@@ -86,7 +86,7 @@ class Gossip:
                     out += self._asked(sender, message, now)
             case Answered(number, message):
                 if self._ours(message.crawl):
-                    out += self._told(message, now)
+                    out += self._told(message, now, from_coordinator=self.exchanges.with_coordinator(number))
                     out += self.exchanges.answered(number, message, now)
             case Found(first, blocks):
                 for piece in blocks.pieces():
@@ -182,10 +182,10 @@ class Gossip:
         else:
             yield from self._told(message, now)
 
-    def _told(self, message: Exchanged, now: float) -> Iterator[Instruction]:
+    def _told(self, message: Exchanged, now: float, *, from_coordinator: bool = False) -> Iterator[Instruction]:
         """Take in what a peer has sent of its logs and its list."""
         if isinstance(message, Members):
-            yield from self._members(message, now)
+            yield from self._members(message, now, from_coordinator=from_coordinator)
         elif isinstance(message, Discovered):
             learned = [block for run in message.runs for block in self._take(run, now)]
             if learned:
@@ -193,8 +193,8 @@ class Gossip:
 
     # -- members ------------------------------------------------------------------------------------------------
 
-    def _members(self, message: Members, now: float) -> Iterator[Instruction]:
-        if self.peers.update(message, now):
+    def _members(self, message: Members, now: float, *, from_coordinator: bool = False) -> Iterator[Instruction]:
+        if self.peers.update(message, now, from_coordinator=from_coordinator):
             yield self._listen()
 
     def _listen(self) -> Listen:

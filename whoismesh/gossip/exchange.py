@@ -8,6 +8,7 @@
 Rules of this file:
 - Pull before push: what the peer has of the accepted log makes most of one's own tails needless.
 - An exchange that does not get on is ended: the next peer may know better.
+- A list of members that is newer than the coordinator's is forged, too.
 - An accepted log that is not the peer's is one that somebody has forged. The coordinator's is right: what is here is
 forgotten and asked for anew. Of anybody else's one cannot know, so the coordinator is asked next.
 """
@@ -100,7 +101,7 @@ class Exchanges:
         match message:
             case Digest() if exchange.theirs is None:
                 exchange.theirs = message
-                if self._wants(message) or self._disagrees(exchange, message):
+                if self._wants(exchange, message) or self._disagrees(exchange, message):
                     yield self._ask(exchange, message.crawl)
                 else:
                     yield from self._push(exchange, now)
@@ -125,15 +126,24 @@ class Exchanges:
         accepted, tails = self._logs.have()
         return accepted, dict(tails)
 
-    def _wants(self, theirs: Digest) -> bool:
+    def with_coordinator(self, number: int) -> bool:
+        """Tell whether the exchange of that number is open, and the coordinator its partner."""
+        return self.open is not None and self.open.number == number and self.open.peer == COORDINATOR
+
+    def _wants(self, exchange: Exchange, theirs: Digest) -> bool:
         newer = theirs.members is not None and theirs.members > self._peers.version
-        return newer or self._logs.lacks((theirs.accepted, theirs.tails))
+        return newer or self._has_forged_list(exchange) or self._logs.lacks((theirs.accepted, theirs.tails))
 
     def _ask(self, exchange: Exchange, crawl: bytes) -> Say:
         exchange.asked = self._have()
         accepted, tails = exchange.asked
         log_hash = self._logs.accepted_log.hash_at(accepted)
-        return Say(Digest(crawl, accepted, dict(tails), self._peers.version, MOST_CREDIT_BYTES, log_hash))
+        version = (0, 0) if self._has_forged_list(exchange) else self._peers.version
+        return Say(Digest(crawl, accepted, dict(tails), version, MOST_CREDIT_BYTES, log_hash))
+
+    def _has_forged_list(self, exchange: Exchange) -> bool:
+        theirs = exchange.theirs.members if exchange.theirs is not None else None
+        return exchange.peer == COORDINATOR and theirs is not None and theirs < self._peers.version
 
     def _disagrees(self, exchange: Exchange, theirs: Digest) -> bool:
         """Tell whether the accepted log was not the coordinator's, and is forgotten now. Once an exchange."""

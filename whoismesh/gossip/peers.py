@@ -52,9 +52,14 @@ class Peers:
 
     # -- the list -----------------------------------------------------------------------------------------------
 
-    def update(self, message: Members, now: float) -> bool:
-        """Take in a list or the changes of one; return whether it was newer and fits what is known."""
+    def update(self, message: Members, now: float, *, from_coordinator: bool = False) -> bool:
+        """Take in a list or the changes of one; return whether it was newer and fits what is known.
+
+        A whole list with which the coordinator itself answers is taken also where it is older: what is here is forged.
+        """
         theirs = (message.epoch, message.version)
+        if from_coordinator and not message.since and theirs < self.version:
+            self.version, self.given, self.members, self._returning = (0, 0), 0, {}, {}
         fits = not message.since or (message.epoch == self.version[0] and message.since <= self.version[1])
         if theirs <= self.version or not fits:
             return False
