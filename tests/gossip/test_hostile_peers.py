@@ -249,6 +249,11 @@ def test_a_forged_list_of_members_ends_with_the_next_word_of_the_coordinator(ver
     forged = Members(CRAWL, *version, 0, MAX_COUNT, (Peer(MAX_COUNT, "tcp://192.0.2.1:1"),), ())
     victim.answer(b"peer", forged, 1.0)
     assert victim.gossip.peers.given == MAX_COUNT and MAX_COUNT in victim.gossip.peers.members
-    by_coordinator(victim, coordinator, 2.0)
+    victim.gossip.handle(Tick(), 3.0)  # the exchange that was open gets no answer
+    (opened,) = [each for each in victim.gossip.handle(Tick(), 4.0) if isinstance(each, Open)]
+    assert opened.gossip == "", "a list from a peer makes a node ask the coordinator"
+    by_coordinator(victim, coordinator, 5.0)
+    victim.answer(b"another victim", forged, 6.0)
+    assert victim.gossip.counters["members_not_believed"] == 1, "else two victims infect each other for ever"
     assert victim.gossip.peers.members.keys() == {1, 2, 3} and victim.gossip.peers.given == 3
     assert victim.gossip.peers.whole(CRAWL) == coordinator.ledger._roster.whole()

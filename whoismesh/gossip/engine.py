@@ -126,7 +126,7 @@ class Gossip:
     def _heard(self, message: Discovered | Members, on_feed: bool, now: float) -> Iterator[Instruction]:
         if isinstance(message, Members):
             if on_feed:
-                yield from self._members(message, now)
+                yield from self._members(message, now, on_feed=True)
             else:
                 self.counters["messages_unexpected"] += 1
             return
@@ -193,8 +193,15 @@ class Gossip:
 
     # -- members ------------------------------------------------------------------------------------------------
 
-    def _members(self, message: Members, now: float, *, from_coordinator: bool = False) -> Iterator[Instruction]:
-        if self.peers.update(message, now, from_coordinator=from_coordinator):
+    def _members(
+        self, message: Members, now: float, *, on_feed: bool = False, from_coordinator: bool = False
+    ) -> Iterator[Instruction]:
+        said_by_peer = not on_feed and not from_coordinator
+        if said_by_peer and not self.peers.believes_peers:
+            self.counters["members_not_believed"] += 1
+        elif self.peers.update(message, now, from_coordinator=from_coordinator):
+            if said_by_peer:
+                self.exchanges.doubt()
             yield self._listen()
 
     def _listen(self) -> Listen:

@@ -126,6 +126,10 @@ class Exchanges:
         accepted, tails = self._logs.have()
         return accepted, dict(tails)
 
+    def doubt(self) -> None:
+        """Compare with the coordinator next: somebody else has said what only it can know."""
+        self._in_doubt = True
+
     def with_coordinator(self, number: int) -> bool:
         """Tell whether the exchange of that number is open, and the coordinator its partner."""
         return self.open is not None and self.open.number == number and self.open.peer == COORDINATOR

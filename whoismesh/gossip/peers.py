@@ -44,6 +44,8 @@ class Peers:
         self.origin = 0
         self.version = (0, 0)
         self.given = 0
+        #: Whether lists are taken from peers: not any more once one was forged, or it would go round for ever.
+        self.believes_peers = True
         self.members: dict[int, Peer] = {}
         self._full_mesh = full_mesh
         self._links = links
@@ -60,6 +62,7 @@ class Peers:
         theirs = (message.epoch, message.version)
         if from_coordinator and not message.since and theirs < self.version:
             self.version, self.given, self.members, self._returning = (0, 0), 0, {}, {}
+            self.believes_peers = False
         fits = not message.since or (message.epoch == self.version[0] and message.since <= self.version[1])
         if theirs <= self.version or not fits:
             return False
