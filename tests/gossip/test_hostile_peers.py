@@ -242,6 +242,16 @@ def test_what_is_forged_beyond_the_accepted_log_goes_when_the_log_gets_there() -
     assert {block(number).range for number in range(7)} <= victim.known and victim.gossip.replica.accepted == 7
 
 
+def test_a_list_that_would_not_fit_a_frame_is_not_taken() -> None:
+    """One change after another could make a list that nobody could be told of any more, and of any size."""
+    node = Node(1, 3)
+    for version in range(2, 200):
+        peers = tuple(Peer(1_000 * version + each, "x" * 500) for each in range(1_000))
+        node.answer(b"peer", Members(CRAWL, 1, version, version - 1, 3, peers, ()), 1.0)
+    assert 3 < len(node.gossip.peers.members) < 2_100
+    assert len(encode(node.gossip.peers.whole(CRAWL))) < MAX_SENT_BYTES
+
+
 @pytest.mark.parametrize("version", [(1, 99), (2, 0), (MAX_COUNT, MAX_COUNT)])
 def test_a_forged_list_of_members_ends_with_the_next_word_of_the_coordinator(version: tuple[int, int]) -> None:
     """It was newer than all that the coordinator would ever say, and passed on from node to node."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from whoismesh.messages import Members, Peer
+from whoismesh.messages import MAX_SENT_BYTES, Members, Peer
 
 #: Up to so many members everybody listens to everybody.
 FULL_MESH = 32
@@ -25,6 +25,8 @@ FAILURES_TO_SKIP, SKIP_S = 3, 30.0
 #: When the coordinator has restarted, members of the list before that are not in the new one yet are kept this long,
 #: seconds: they are on their way back to it.
 RETURNING_S = 30.0
+#: A member in a list takes this besides its address, bytes.
+MEMBER_BYTES = 12
 #: The coordinator as a partner of exchanges.
 COORDINATOR = 0
 
@@ -60,6 +62,9 @@ class Peers:
         A whole list with which the coordinator itself answers is taken also where it is older: what is here is forged.
         """
         theirs = (message.epoch, message.version)
+        before = self.members.values() if message.since else ()
+        if sum(MEMBER_BYTES + len(peer.gossip) for peer in (*before, *message.peers)) > MAX_SENT_BYTES:
+            return False  # nobody could be told of it
         if from_coordinator and not message.since and theirs < self.version:
             self.version, self.given, self.members, self._returning = (0, 0), 0, {}, {}
             self.believes_peers = False
