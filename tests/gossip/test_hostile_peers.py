@@ -249,6 +249,7 @@ def test_a_list_that_would_not_fit_a_frame_is_not_taken() -> None:
         peers = tuple(Peer(1_000 * version + each, "x" * 500) for each in range(1_000))
         node.answer(b"peer", Members(CRAWL, 1, version, version - 1, 3, peers, ()), 1.0)
     assert 3 < len(node.gossip.peers.members) < 2_100
+    assert node.gossip.totals()["members_refused"] > 190
     assert len(encode(node.gossip.peers.whole(CRAWL))) < MAX_SENT_BYTES
 
 
@@ -267,3 +268,20 @@ def test_a_forged_list_of_members_ends_with_the_next_word_of_the_coordinator(ver
     assert victim.gossip.counters["members_not_believed"] == 1, "else two victims infect each other for ever"
     assert victim.gossip.peers.members.keys() == {1, 2, 3} and victim.gossip.peers.given == 3
     assert victim.gossip.peers.whole(CRAWL) == coordinator.ledger._roster.whole()
+
+
+def test_a_run_that_is_not_what_it_claims_moves_nothing_at_the_coordinator() -> None:
+    """It moved the log of its origin to where nothing that the origin says would be news."""
+    coordinator = Coordinator(3)
+    coordinator.answer(b"peer", told(Run(2, MAX_COUNT, 0, Blocks(b"\xff", 1))), 0.0)
+    assert refused(coordinator)[guard.MALFORMED] == 1
+    coordinator.answer(b"peer", told(Run(2, 1, None, blocks([1]))), 0.0)
+    (digest,) = coordinator.answer(b"peer", Compare(CRAWL, bytes(8)), 0.0)
+    assert isinstance(digest, Digest) and digest.tails == {2: 1}
+
+
+def test_what_the_coordinator_has_no_use_for_is_counted() -> None:
+    coordinator = Coordinator(3)
+    coordinator.answer(b"peer", Sent(CRAWL, False, False), 0.0)
+    coordinator.answer(b"peer", Members(CRAWL, MAX_COUNT, 1, 0, 3, (), ()), 0.0)
+    assert coordinator.ledger.counters["messages_unexpected"] == 2

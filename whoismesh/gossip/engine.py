@@ -112,6 +112,7 @@ class Gossip:
         for reason, count in self.replica.guard.by_reason().items():
             found["gossip_refused"] += count
             found[f"gossip_refused_{reason}"] += count
+        found["members_refused"] += self.peers.refused
         found["gossip_exchanges"] += self.exchanges.done
         found["gossip_exchanges_failed"] += self.exchanges.failures
         return found

@@ -49,6 +49,8 @@ class Peers:
         #: Whether lists are taken from peers: not any more once one was forged, or it would go round for ever.
         self.believes_peers = True
         self.members: dict[int, Peer] = {}
+        #: Lists and changes that were not taken because no frame could carry what came of them.
+        self.refused = 0
         self._full_mesh = full_mesh
         self._links = links
         self._returning: dict[int, float] = {}
@@ -64,6 +66,7 @@ class Peers:
         theirs = (message.epoch, message.version)
         before = self.members.values() if message.since else ()
         if sum(MEMBER_BYTES + len(peer.gossip) for peer in (*before, *message.peers)) > MAX_SENT_BYTES:
+            self.refused += 1
             return False  # nobody could be told of it
         if from_coordinator and not message.since and theirs < self.version:
             self.version, self.given, self.members, self._returning = (0, 0), 0, {}, {}

@@ -50,6 +50,7 @@ from whoismesh.messages import (
     LeaseRequest,
     Leases,
     Leave,
+    Members,
     Message,
     Metrics,
     PermitRequest,
@@ -61,6 +62,7 @@ from whoismesh.messages import (
     Results,
     Return,
     Run,
+    Sent,
     Signal,
     Split,
     Welcome,
@@ -302,6 +304,9 @@ class Ledger:
     def _asked(self, sender: bytes, message: Exchanged, now: float) -> list[Instruction]:
         if message.crawl != self.crawl:
             self.counters["messages_of_another_crawl"] += 1
+            return []
+        if isinstance(message, Members | Sent):
+            self.counters["messages_unexpected"] += 1  # who is a member it knows best itself
             return []
         return [Reply(sender, each) for each in self._hearsay.answer(message, self._roster.whole(), now)]
 

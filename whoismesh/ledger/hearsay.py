@@ -57,15 +57,16 @@ class Hearsay:
             self.guard.refuse(run.origin, guard.TOO_MANY, len(run.blocks))
             return
         tail = self._logs.tail(run.origin, now)
-        if run.first > tail.last + 1 and run.sealed is not None and run.sealed <= len(self._logs.accepted_log):
-            tail.jump(run.first - 1)
-        if run.first > tail.last + 1 or run.last <= tail.last:
+        claimed = run.sealed is not None and run.sealed <= len(self._logs.accepted_log)
+        if (run.first > tail.last + 1 and not claimed) or run.last <= tail.last:
             return
         try:
-            entries = list(run.blocks)
+            entries = list(run.blocks)  # whole, before anything of it is taken in
         except MessageError:
             self.guard.refuse(run.origin, guard.MALFORMED, len(run.blocks))
             return
+        if run.first > tail.last + 1:
+            tail.jump(run.first - 1)
         news = entries[tail.last + 1 - run.first :]
         if not self._logs.has_room(run.origin, news):
             self.guard.refuse(run.origin, guard.TOO_MANY, len(news))
