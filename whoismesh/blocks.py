@@ -205,6 +205,7 @@ class BlockLog:
         self._last += pack_block(block)
         if len(self._starts) == self._piece_entries:
             self._pieces.append(bytes(self._last))
+            self._hashes.append(_chain(self._hashes[-1], self._pieces[-1]))
             self._last = bytearray()
             self._starts = array("I")
         return len(self)
@@ -228,8 +229,6 @@ class BlockLog:
         BLAKE2b of 8 bytes: of the hash at the last whole piece before, and what of the next piece is in it.
         """
         index, skip = divmod(number, self._piece_entries)
-        while len(self._hashes) <= index:
-            self._hashes.append(_chain(self._hashes[-1], self._pieces[len(self._hashes) - 1]))
         if not skip:
             return self._hashes[index]
         if index < len(self._pieces):
