@@ -51,6 +51,7 @@ class Peers:
         self.members: dict[int, Peer] = {}
         #: Lists and changes that were not taken because no frame could carry what came of them.
         self.refused = 0
+        self._largest = 0
         self._full_mesh = full_mesh
         self._links = links
         self._returning: dict[int, float] = {}
@@ -64,8 +65,7 @@ class Peers:
         A whole list with which the coordinator itself answers is taken also where it is older: what is here is forged.
         """
         theirs = (message.epoch, message.version)
-        before = self.members.values() if message.since else ()
-        if sum(MEMBER_BYTES + len(peer.gossip) for peer in (*before, *message.peers)) > MAX_SENT_BYTES:
+        if not self._fits_frame(message):
             self.refused += 1
             return False  # nobody could be told of it
         if from_coordinator and not message.since and theirs < self.version:
@@ -89,6 +89,13 @@ class Peers:
         self.given = max(self.given, message.given)
         self._trouble = {origin: each for origin, each in self._trouble.items() if origin in self.members or not origin}
         return True
+
+    def _fits_frame(self, message: Members) -> bool:
+        before = self.members.values() if message.since else ()
+        more = sum(map(_size, message.peers))
+        self._largest = max([self._largest, *map(_size, message.peers)])
+        # Each change of a large mesh comes by here: whom it does not name is looked at only where it may be too much.
+        return more + len(before) * self._largest <= MAX_SENT_BYTES or more + sum(map(_size, before)) <= MAX_SENT_BYTES
 
     def expire(self, now: float) -> bool:
         """Let go of those that did not come back to a restarted coordinator; return whether there were any."""
@@ -151,6 +158,10 @@ class Peers:
     def skipped(self, now: float) -> int:
         """Return how many are left alone now."""
         return sum(trouble.skip_until > now for trouble in self._trouble.values())
+
+
+def _size(peer: Peer) -> int:
+    return MEMBER_BYTES + len(peer.gossip)
 
 
 def _draw(origin: int, other: int) -> bytes:
