@@ -16,8 +16,9 @@ from whoismesh.answers.outcome import Status
 from whoismesh.blocks import PIECE_ENTRIES, Block, BlockLog, Blocks
 from whoismesh.gossip import engine, exchange, guard, logs, peers, replica, responder
 from whoismesh.lanes import coordinator_clock, findings, membership
-from whoismesh.lanes.engine import METRICS_S, NO_ANSWER
+from whoismesh.lanes.engine import METRICS_S
 from whoismesh.lanes.lane import LAPSE_S
+from whoismesh.lanes.outcomes import NO_ANSWER
 from whoismesh.ledger import engine as ledger
 from whoismesh.ledger import hearsay, leases
 from whoismesh.messages import (
