@@ -163,19 +163,23 @@ class Blocks:
         return f"Blocks({self.packed!r}, {self._length})"
 
 
+def _after_entry(packed: bytes | bytearray, at: int) -> int:
+    """Return where the entry after the one at `at` starts in what is known to be right."""
+    code = packed[at]
+    if code < _V6_CIDR:
+        return at + 1 + (code % _LENGTHS + 7) // 8
+    if code < _V4_RANGE:
+        return at + 2 + (packed[at + 1] + 7) // 8
+    if code < _VOID:
+        return at + (9 if code < _V6_RANGE else 33)
+    return at + 1
+
+
 def _offset(packed: bytes | bytearray, entries: int) -> int:
     """Return where entry number `entries` (from 0) starts in what is known to be right."""
     at = 0
     for _ in range(entries):
-        code = packed[at]
-        if code < _V6_CIDR:
-            at += 1 + (code % _LENGTHS + 7) // 8
-        elif code < _V4_RANGE:
-            at += 2 + (packed[at + 1] + 7) // 8
-        elif code < _VOID:
-            at += 9 if code < _V6_RANGE else 33
-        else:
-            at += 1
+        at = _after_entry(packed, at)
     return at
 
 
@@ -201,14 +205,25 @@ class BlockLog:
 
     def append(self, block: Block | None) -> int:
         """Add an entry; return its number."""
+        self._append(pack_block(block))
+        return len(self)
+
+    def extend(self, blocks: Blocks, skip: int = 0) -> None:
+        """Add entries that are known to be right, all but the first `skip`."""
+        at = _offset(blocks.packed, skip)
+        for _ in range(len(blocks) - skip):
+            end = _after_entry(blocks.packed, at)
+            self._append(blocks.packed[at:end])
+            at = end
+
+    def _append(self, entry: bytes) -> None:
         self._starts.append(len(self._last))
-        self._last += pack_block(block)
+        self._last += entry
         if len(self._starts) == self._piece_entries:
             self._pieces.append(bytes(self._last))
             self._hashes.append(_chain(self._hashes[-1], self._pieces[-1]))
             self._last = bytearray()
             self._starts = array("I")
-        return len(self)
 
     def after(self, number: int) -> Blocks:
         """Return the entries numbered above `number`, as far as their piece of the log goes; none past its end.

@@ -92,13 +92,22 @@ def run_of(family: int, address: int) -> tuple[Range, str] | None:
     return None
 
 
+@cache
+def _open_space(family: int) -> tuple[list[int], list[int]]:
+    """Return first and last addresses of what networks can lie in: the runs without special space, in order."""
+    _, of_family = _run_starts(family)
+    parts = [part for run, _ in of_family for part in special_purpose().missing(run)]
+    return [part.first for part in parts], [part.last for part in parts]
+
+
 def is_plausible(network: Range) -> bool:
     """Tell whether one network can be this wide: it lies in one registry's joined space and no special space.
 
     A network that moved to another registry still lies in the space of the first, so whose space is not asked here.
     """
-    home = run_of(network.family, network.first)
-    return home is not None and home[0].contains(network) and not special_purpose().meets(network)
+    firsts, lasts = _open_space(network.family)
+    index = bisect_right(firsts, network.first) - 1
+    return index >= 0 and network.last <= lasts[index]
 
 
 def by_registry(space: Range) -> list[tuple[Range, str | None]]:

@@ -80,6 +80,10 @@ class PrefixTable(Generic[Value]):
         if number is not None:
             self._values[number] = value
             return number
+        return self.append(block, value)
+
+    def append(self, block: Range, value: Value) -> int:
+        """Add a block that is known not to be in the table; return its number."""
         code = _code(block)
         # The value is what makes the entry count and comes after what it is made of, and the tree comes last: a thread
         # that reads meanwhile finds whole entries only.

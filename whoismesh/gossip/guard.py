@@ -23,13 +23,13 @@ TOO_MANY = "too_many"
 
 def why_not(block: Range) -> str | None:
     """Return why a block cannot be one network, None if it can."""
+    if iana.is_plausible(block):
+        return None
     special = iana.special_purpose()
     if special.meets(block):
         return RESERVED if special.covers(block) else TOO_WIDE
     home = iana.run_of(block.family, block.first)
-    if home is None:
-        return NOT_DELEGATED
-    return None if home[0].contains(block) else TOO_WIDE
+    return NOT_DELEGATED if home is None else TOO_WIDE
 
 
 class Guard:

@@ -97,11 +97,10 @@ class Logs:
             return len(self.tails) < MAX_TAILS - 1  # one is kept for this node's own
         return tail.has_room(more) and self._waiting + len(more) <= MOST_WAITING_ENTRIES
 
-    def extend(self, tail: Tail, more: Collection[Block | None]) -> None:
-        """Add entries to a log."""
-        for block in more:
-            tail.log.append(block)
-        self._waiting += len(more)
+    def extend(self, tail: Tail, blocks: Blocks, skip: int) -> None:
+        """Add entries that are known to be right to a log, all but the first `skip`."""
+        tail.log.extend(blocks, skip)
+        self._waiting += len(blocks) - skip
 
     def trim(self, now: float) -> None:
         """Drop what is sealed by now, and forget the logs of which nothing was left for a while."""

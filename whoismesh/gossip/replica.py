@@ -31,8 +31,8 @@ AHEAD_RUN_BYTES = 200
 class Table(Protocol):
     """Where a replica's blocks lie: a PrefixTable, or what else numbers them in the order of adding."""
 
-    def add(self, block: Range, value: str) -> int:
-        """Add a block; return its number: they count from 0 in the order of adding."""
+    def append(self, block: Range, value: str) -> int:
+        """Add a block that is not there; return its number: they count from 0 in the order of adding."""
 
     def number_of(self, block: Range) -> int | None:
         """Return the number of exactly this block."""
@@ -76,7 +76,7 @@ class Replica:
             if not early:
                 self.guard.refuse(origin, reason)
             return None, False
-        number = self.table.add(block.range, block.registry)
+        number = self.table.append(block.range, block.registry)
         self._is_accepted.append(0)
         self._unaccepted += 1
         self.grain.note(block.range)
@@ -111,9 +111,7 @@ class Replica:
         self.logs.trim_tail(origin, tail)
         if tail.last < first - 1:
             tail.jump(first - 1)  # forgotten, because nothing of it was left
-        for number, block in enumerate(blocks, first):
-            if number == tail.last + 1:
-                tail.log.append(block)
+        self.logs.extend(tail, blocks, tail.last + 1 - first)
         # A peer that joined lately can do with the run alone if all before it is in the accepted log.
         return Run(origin, first, self.accepted if tail.floor >= first - 1 else None, blocks)
 
@@ -139,7 +137,7 @@ class Replica:
         if not self.logs.has_room(run.origin, news) or not self._has_room(news):
             self.guard.refuse(run.origin, guard.TOO_MANY, len(news))
             return []
-        self.logs.extend(tail, news)
+        self.logs.extend(tail, run.blocks, tail.last + 1 - run.first)
         return [block for block in news if block is not None and self.learn(block, run.origin)]
 
     def _last(self, origin: int) -> int:
@@ -158,10 +156,10 @@ class Replica:
         if run.first > self.accepted + 1:
             return self._wait(run)
         entries = self._entries(run)
-        fresh = []
-        for block in entries[self.accepted + 1 - run.first :]:
+        fresh, skip = [], self.accepted + 1 - run.first
+        self.logs.accepted_log.extend(run.blocks, skip)
+        for block in entries[skip:]:
             assert block is not None
-            self.logs.accepted_log.append(block)
             number, is_news = self._add(block, 0, early=False)
             if is_news:
                 fresh.append(block)

@@ -71,7 +71,7 @@ class Hearsay:
         if not self._logs.has_room(run.origin, news):
             self.guard.refuse(run.origin, guard.TOO_MANY, len(news))
             return
-        self._logs.extend(tail, news)
+        self._logs.extend(tail, run.blocks, len(entries) - len(news))
         for block in news:
             reason = None if block is None else guard.why_not(block.range)
             if reason is not None:
