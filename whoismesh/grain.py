@@ -36,8 +36,8 @@ class Grain:
 
     def note(self, network: Range) -> list[Range]:
         """Take in a network; return the neighbourhoods that turn out to be finely registered by it."""
-        if network.family != 4:
-            return []
+        if network.family != 4 or not (network.first | network.last + 1) & 255:
+            return []  # most networks: they end where a /24 ends
         news = []
         for edge in (network.first, network.last + 1):
             if edge % 256:

@@ -23,6 +23,9 @@ from whoismesh.rangesets import RangeSet
 
 Value = TypeVar("Value")
 
+#: Blocks are added to the coverage together, so many at once at the most: half a millisecond of work.
+PENDING_BLOCKS = 256
+
 #: A code is the prefix length of an IPv4 block; of an IPv6 block it begins here, and this is a block that is no CIDR.
 CODE_6, ODD = 64, 255
 
@@ -54,6 +57,7 @@ class PrefixTable(Generic[Value]):
         "_odd",
         "_odd_numbers",
         "_odd_ranges",
+        "_pending",
         "_trees",
         "_values",
         "_wide_firsts",
@@ -70,7 +74,9 @@ class PrefixTable(Generic[Value]):
         self._wide_firsts = WideColumn()
         self._odd_ranges: list[Range] = []
         self._odd_numbers: dict[Range, int] = {}
+        # Blocks that are not in `_coverage` yet: together and in order they are added faster than one by one.
         self._coverage = RangeSet()
+        self._pending: list[Range] = []
         #: What blocks that are not one CIDR cover: only near them can blocks overlap without nesting.
         self._odd = RangeSet()
 
@@ -99,12 +105,28 @@ class PrefixTable(Generic[Value]):
             self._wide_firsts.append(block.first)
         self._codes.append(code)
         self._values.append(value)
-        if code == ODD or self._odd.meets(block):
+        if code == ODD or (self._odd_ranges and self._odd.meets(block)):
             self._insert_among_odd(block, number)
         else:
             self._trees[block.family].insert(_prefix(block, code), number)
-        self._coverage.add(block)
+        self._pending.append(block)
+        if len(self._pending) >= PENDING_BLOCKS:
+            self._cover()
         return number
+
+    def _cover(self) -> None:
+        """Add what is pending to the coverage, neighbours as one."""
+        pending, self._pending = self._pending, []
+        pending.sort()
+        joined = pending[0]
+        for block in pending[1:]:
+            if block.family == joined.family and block.first <= joined.last + 1:
+                if block.last > joined.last:
+                    joined = _new(Range, (joined.family, joined.first, block.last))
+            else:
+                self._coverage.add(joined)
+                joined = block
+        self._coverage.add(joined)
 
     def _insert_among_odd(self, block: Range, number: int) -> None:
         """Insert a block that can overlap another without lying in it: the longest prefix is then not always right.
@@ -178,11 +200,13 @@ class PrefixTable(Generic[Value]):
 
     def next_gap(self, family: int, address: int) -> int | None:
         """Return the first address at or after `address` that no block holds, or None at the family's end."""
-        return self._coverage.next_gap(family, address)
+        return self.coverage.next_gap(family, address)
 
     @property
     def coverage(self) -> RangeSet:
-        """What all blocks cover together. Treat it as read-only."""
+        """What all blocks cover together, as of now. Treat it as read-only."""
+        if self._pending:
+            self._cover()
         return self._coverage
 
     def __contains__(self, block: Range) -> bool:

@@ -36,7 +36,8 @@ from whoismesh.gossip.responder import Responder, messages_of
 from whoismesh.messages import Compare, Digest, Discovered, Members, Run, Sent
 
 #: News goes out at once, but again only after so long, seconds, or when so much has gathered, bytes. A message costs
-#: its receivers as much as 10 blocks in it; 4 hops of waiting stay under a quarter of a second.
+#: its receivers as much as 10 blocks in it; 4 hops of waiting stay under a quarter of a second. Where many are heard
+#: directly it is longer (peers.crowding), so that nobody hears more than 12 / 0.05 messages a second.
 NEWS_S, NEWS_BYTES = 0.05, 4 * 1024
 
 
@@ -65,7 +66,11 @@ class Gossip:
         """When a Tick is due at the latest."""
         if not self.crawl:
             return float("inf")
-        return min(self._told_at + NEWS_S, self.exchanges.wake_at) if self._news else self.exchanges.wake_at
+        return min(self._tell_at, self.exchanges.wake_at) if self._news else self.exchanges.wake_at
+
+    @property
+    def _tell_at(self) -> float:
+        return self._told_at + NEWS_S * self.peers.crowding
 
     def join(self, crawl: bytes, origin: int, now: float) -> None:
         """Be a member of a crawl's mesh from now on. What was before this is asked for at once."""
@@ -98,7 +103,7 @@ class Gossip:
                 if self.peers.expire(now):
                     out.append(self._listen())
         out += self.exchanges.tick(self.crawl, now)
-        if self._news and (self._news_bytes >= NEWS_BYTES or now >= self._told_at + NEWS_S):
+        if self._news and (self._news_bytes >= NEWS_BYTES or now >= self._tell_at):
             out += self._tell(now)
         return out
 

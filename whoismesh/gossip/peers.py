@@ -117,6 +117,12 @@ class Peers:
         """Whether there are too many to hear all of them directly, so that news is passed on."""
         return len(self.members) - (self.origin in self.members) > self._full_mesh
 
+    @property
+    def crowding(self) -> float:
+        """How many times as many this node listens to as in a mesh of LINKS links: 1 or more."""
+        others = len(self.members) - (self.origin in self.members)
+        return 1.0 if self.relaying else max(1.0, others / LINKS)
+
     def neighbours(self) -> tuple[Peer, ...]:
         """Return whom to listen to: all, or a choice that is random among nodes and changes little as members do."""
         others = [peer for origin, peer in self.members.items() if origin != self.origin]

@@ -138,7 +138,7 @@ class Replica:
             self.guard.refuse(run.origin, guard.TOO_MANY, len(news))
             return []
         self.logs.extend(tail, run.blocks, tail.last + 1 - run.first)
-        return [block for block in news if block is not None and self.learn(block, run.origin)]
+        return [block for block in news if block is not None and self._add(block, run.origin, False)[1]]
 
     def _last(self, origin: int) -> int:
         if origin == 0:
