@@ -9,9 +9,10 @@ would never heal (hashicorp/serf#605, caio/foca#15).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from heapq import nsmallest
 
 from whoismesh.messages import MAX_SENT_BYTES, Members, Peer
 
@@ -56,8 +57,15 @@ class Peers:
         self._links = links
         self._returning: dict[int, float] = {}
         self._trouble: dict[int, Trouble] = {}
+        self._draws: dict[int, bytes] = {}
+        self._drawn_for = 0
+        self._changed()
 
     # -- the list -----------------------------------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        self._whole: Members | None = None
+        self._others: tuple[int, ...] = ()
 
     def update(self, message: Members, now: float, *, from_coordinator: bool = False) -> bool:
         """Take in a list or the changes of one; return whether it was newer and fits what is known.
@@ -85,8 +93,11 @@ class Peers:
             self.members = kept | named
         for origin in (*named, *message.gone):
             self._returning.pop(origin, None)
+        self._changed()
         self.version = theirs
         self.given = max(self.given, message.given)
+        for origin in message.gone:
+            self._draws.pop(origin, None)
         self._trouble = {origin: each for origin, each in self._trouble.items() if origin in self.members or not origin}
         return True
 
@@ -103,12 +114,16 @@ class Peers:
         for origin in gone:
             del self._returning[origin]
             self.members.pop(origin, None)
+        if gone:
+            self._changed()
         return bool(gone)
 
     def whole(self, crawl: bytes) -> Members:
-        """Return the list for somebody who has an older one."""
-        named = tuple(peer for origin, peer in self.members.items() if origin not in self._returning)
-        return Members(crawl, *self.version, 0, self.given, named, ())
+        """Return the list for somebody who has an older one. It is made once: every question may need it."""
+        if self._whole is None or self._whole.crawl != crawl:
+            named = tuple(peer for origin, peer in self.members.items() if origin not in self._returning)
+            self._whole = Members(crawl, *self.version, 0, self.given, named, ())
+        return self._whole
 
     # -- the latency layer --------------------------------------------------------------------------------------
 
@@ -127,19 +142,19 @@ class Peers:
         """Return whom to listen to: all, or a choice that is random among nodes and changes little as members do."""
         others = [peer for origin, peer in self.members.items() if origin != self.origin]
         if self.relaying:
-            others = sorted(others, key=lambda peer: _draw(self.origin, peer.origin))[: self._links]
+            others = nsmallest(self._links, others, key=self._draw)
         return tuple(sorted(others, key=lambda peer: peer.origin))
 
     # -- the truth layer ----------------------------------------------------------------------------------------
 
     def partner(self, now: float, draw: Callable[[], float], besides: Iterable[int] = ()) -> int | None:
         """Return a random member (or COORDINATOR) to compare with, None if nobody is left to ask now."""
-        left_out = {self.origin, *besides}
-        able = [
-            origin
-            for origin in (COORDINATOR, *self.members)
-            if origin not in left_out and self._skip_until(origin) <= now
-        ]
+        if not self._others:
+            self._others = (COORDINATOR, *(origin for origin in self.members if origin != self.origin))
+        able: Sequence[int] = self._others
+        left_out = {*besides, *(origin for origin in self._trouble if self._skip_until(origin) > now)}
+        if left_out:
+            able = [origin for origin in able if origin not in left_out]
         return able[int(draw() * len(able))] if able else None
 
     def can_ask(self, origin: int, now: float) -> bool:
@@ -165,10 +180,16 @@ class Peers:
         """Return how many are left alone now."""
         return sum(trouble.skip_until > now for trouble in self._trouble.values())
 
+    def _draw(self, peer: Peer) -> bytes:
+        """Return what decides how near a member is to this node: the same for as long as both live."""
+        if self._drawn_for != self.origin:
+            self._draws, self._drawn_for = {}, self.origin
+        drawn = self._draws.get(peer.origin)
+        if drawn is None:
+            name = f"{self.origin} {peer.origin}".encode()
+            drawn = self._draws[peer.origin] = blake2b(name, digest_size=8).digest()
+        return drawn
+
 
 def _size(peer: Peer) -> int:
     return MEMBER_BYTES + len(peer.gossip)
-
-
-def _draw(origin: int, other: int) -> bytes:
-    return blake2b(f"{origin} {other}".encode(), digest_size=8).digest()
