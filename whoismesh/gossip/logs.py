@@ -24,6 +24,8 @@ from whoismesh.packing import pack
 TAILS_FIRST = 0.25
 #: A log of which nothing is left, and nothing was heard for so long, is forgotten, seconds.
 FORGET_S = 60.0
+#: It is looked this often whether there are any, seconds.
+FORGET_EVERY_S = 1.0
 #: Entries of one process that wait to be accepted: it stops at 20,000 (lanes.engine.MOST_UNACKNOWLEDGED); the rest is
 #: room for a list that is behind.
 MOST_TAIL_ENTRIES = 65_536
@@ -75,6 +77,11 @@ class Logs:
         self.tails: dict[int, Tail] = {}
         self._is_sealed = is_sealed
         self._waiting = 0  # at most: what was sealed since the last trim is still counted
+        #: What a digest says of tails: kept, because with a coordinator away there are as many as members.
+        self._unsealed: dict[int, int] = {}
+        self._grown: set[int] = set()
+        self._trimmed_at = 0
+        self._forget_at = 0.0
 
     def tail(self, origin: int, now: float) -> Tail:
         """Return the tail of an origin, heard of now."""
@@ -97,43 +104,69 @@ class Logs:
             return len(self.tails) < MAX_TAILS - 1  # one is kept for this node's own
         return tail.has_room(more) and self._waiting + len(more) <= MOST_WAITING_ENTRIES
 
-    def extend(self, tail: Tail, blocks: Blocks, skip: int) -> None:
+    def extend(self, origin: int, tail: Tail, blocks: Blocks, skip: int) -> None:
         """Add entries that are known to be right to a log, all but the first `skip`."""
         tail.log.extend(blocks, skip)
         self._waiting += len(blocks) - skip
+        self._grown.add(origin)
+        self._note(origin, tail)
+
+    def jump(self, origin: int, tail: Tail, floor: int) -> None:
+        """Take note that all of a log up to a number beyond its last is sealed."""
+        tail.jump(floor)
+        self._note(origin, tail)
+
+    def _note(self, origin: int, tail: Tail) -> None:
+        if tail.last > tail.floor:
+            self._unsealed[origin] = tail.last
+        else:
+            self._unsealed.pop(origin, None)
 
     def trim(self, now: float) -> None:
-        """Drop what is sealed by now, and forget the logs of which nothing was left for a while."""
-        gone = []
-        for origin, tail in self.tails.items():
-            self.trim_tail(origin, tail)
-            if tail.floor == tail.last and now - tail.heard_at > FORGET_S:
-                gone.append(origin)
-        for origin in gone:
-            del self.tails[origin]
-        self._waiting = sum(tail.last - tail.floor for tail in self.tails.values())
+        """Drop what is sealed by now, and forget the logs of which nothing was left for a while.
+
+        Nothing becomes sealed but by the accepted log, so without news there only logs that have grown are looked at.
+        """
+        accepted = len(self.accepted_log)
+        todo = self._grown if accepted == self._trimmed_at else set(self._unsealed)
+        for origin in todo & self._unsealed.keys():
+            self.trim_tail(origin, self.tails[origin])
+        if todo:
+            self._waiting = sum(last - self.tails[origin].floor for origin, last in self._unsealed.items())
+        self._grown.clear()
+        self._trimmed_at = accepted
+        if now >= self._forget_at:
+            self._forget_at = now + FORGET_EVERY_S
+            for origin in [each for each in self.tails if each not in self._unsealed]:
+                if now - self.tails[origin].heard_at > FORGET_S:
+                    del self.tails[origin]
 
     def trim_tail(self, origin: int, tail: Tail) -> None:
         """Drop the sealed front of one log."""
+        self._raise_floor(origin, tail)
+        tail.log.drop(tail.floor)
+        self._note(origin, tail)
+
+    def _raise_floor(self, origin: int, tail: Tail) -> None:
         for first, blocks in tail.after(tail.floor):
             for number, block in enumerate(blocks, first):
                 if not self._is_sealed(origin, number, block):
-                    tail.log.drop(tail.floor)
                     return
                 tail.floor = number
-        tail.log.drop(tail.floor)
 
     def have(self) -> Have:
-        """Return what a digest says."""
-        tails = {origin: tail.last for origin, tail in self.tails.items() if tail.last > tail.floor}
-        return len(self.accepted_log), tails
+        """Return what a digest says. The mapping is this object's own and changes with it."""
+        return len(self.accepted_log), self._unsealed
 
     def lacks(self, other: Have) -> bool:
         """Tell whether another node has anything that is not here."""
         accepted, tails = other
         if accepted > len(self.accepted_log):
             return True
-        return any(last > (self.tails[origin].last if origin in self.tails else 0) for origin, last in tails.items())
+        return any(
+            last > self._unsealed.get(origin, 0) and (origin not in self.tails or last > self.tails[origin].last)
+            for origin, last in tails.items()
+        )
 
     def delta(self, other: Have, credit_bytes: int, *, agreed: bool = True) -> Iterator[Run]:
         """Yield what another node lacks, at most about so many bytes of blocks; then a last run is yielded no more.
@@ -165,8 +198,11 @@ class Logs:
             yield run
 
     def _tail_runs(self, other: Have) -> Iterator[Run]:
-        for origin, tail in self.tails.items():
+        for origin, last in self._unsealed.items():
             theirs = other[1].get(origin, 0)
+            if theirs >= last:
+                continue
+            tail = self.tails[origin]
             for first, blocks in tail.after(theirs):
                 dropped = theirs < first - 1 == tail.floor
                 yield Run(origin, first, len(self.accepted_log) if dropped else None, blocks)

@@ -110,8 +110,8 @@ class Replica:
         tail = self.logs.tail(origin, now)
         self.logs.trim_tail(origin, tail)
         if tail.last < first - 1:
-            tail.jump(first - 1)  # forgotten, because nothing of it was left
-        self.logs.extend(tail, blocks, tail.last + 1 - first)
+            self.logs.jump(origin, tail, first - 1)  # forgotten, because nothing of it was left
+        self.logs.extend(origin, tail, blocks, tail.last + 1 - first)
         # A peer that joined lately can do with the run alone if all before it is in the accepted log.
         return Run(origin, first, self.accepted if tail.floor >= first - 1 else None, blocks)
 
@@ -130,14 +130,14 @@ class Replica:
             if run.sealed is None or run.sealed > self.accepted:
                 return self._wait(run)
             entries = list(run.blocks)
-            tail.jump(run.first - 1)
+            self.logs.jump(run.origin, tail, run.first - 1)
         else:
             entries = list(run.blocks)  # whole, before anything of it is taken in
         news = entries[tail.last + 1 - run.first :]
         if not self.logs.has_room(run.origin, news) or not self._has_room(news):
             self.guard.refuse(run.origin, guard.TOO_MANY, len(news))
             return []
-        self.logs.extend(tail, run.blocks, tail.last + 1 - run.first)
+        self.logs.extend(run.origin, tail, run.blocks, tail.last + 1 - run.first)
         return [block for block in news if block is not None and self._add(block, run.origin, False)[1]]
 
     def _last(self, origin: int) -> int:

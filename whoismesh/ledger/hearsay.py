@@ -66,12 +66,12 @@ class Hearsay:
             self.guard.refuse(run.origin, guard.MALFORMED, len(run.blocks))
             return
         if run.first > tail.last + 1:
-            tail.jump(run.first - 1)
+            self._logs.jump(run.origin, tail, run.first - 1)
         news = entries[tail.last + 1 - run.first :]
         if not self._logs.has_room(run.origin, news):
             self.guard.refuse(run.origin, guard.TOO_MANY, len(news))
             return
-        self._logs.extend(tail, run.blocks, len(entries) - len(news))
+        self._logs.extend(run.origin, tail, run.blocks, len(entries) - len(news))
         for block in news:
             reason = None if block is None else guard.why_not(block.range)
             if reason is not None:
