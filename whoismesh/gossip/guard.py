@@ -9,6 +9,7 @@ nobody else speaks for the coordinator or for oneself, and no origin that was ne
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 
 from whoismesh import iana
 from whoismesh.addresses import Range
@@ -21,6 +22,7 @@ MALFORMED, NOT_GIVEN, NOT_THE_COORDINATOR, NOT_MINE = "malformed", "not_given", 
 TOO_MANY = "too_many"
 
 
+@lru_cache(maxsize=4_096)  # the coordinator asks again and again about what waits
 def why_not(block: Range) -> str | None:
     """Return why a block cannot be one network, None if it can."""
     if iana.is_plausible(block):

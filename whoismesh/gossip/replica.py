@@ -88,13 +88,13 @@ class Replica:
 
     def apply(self, run: Run, now: float) -> list[Block]:
         """Take in a run; return the blocks that are news, in order. One that is not what it claims is refused."""
-        before = self._last(run.origin)
+        before = self._last(run.origin) if self._ahead else None
         try:
             fresh = self._apply(run, now)
         except MessageError:
             self.guard.refuse(run.origin, guard.MALFORMED, len(run.blocks))
             return []
-        if self._ahead and self._last(run.origin) != before:
+        if before is not None and self._last(run.origin) != before:
             fresh += self._catch_up(now)
         return fresh
 
@@ -124,9 +124,10 @@ class Replica:
             self.guard.refuse(run.origin, guard.TOO_MANY, len(run.blocks))
             return []
         tail = self.logs.tail(run.origin, now)
-        if run.last <= tail.last:
+        last = tail.last
+        if run.last <= last:
             return []
-        if run.first > tail.last + 1:
+        if run.first > last + 1:
             if run.sealed is None or run.sealed > self.accepted:
                 return self._wait(run)
             entries = list(run.blocks)
