@@ -1,7 +1,7 @@
 """What carries gossip between processes: PUB/SUB that loses, connections that break, a cut that heals.
 
-A frame is encoded once, to know its size, and handed on as it was: `messages` has its own tests. What is late on PUB/SUB
-also overtakes; an exchange's connection keeps the order, takes time for what is big, and breaks for good.
+A frame is encoded once, to know its size, and handed on as it was: `messages` has its own tests. What is late on
+PUB/SUB also overtakes; an exchange's connection keeps the order, takes time for what is big, and breaks for good.
 """
 
 from __future__ import annotations
