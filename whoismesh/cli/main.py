@@ -14,6 +14,7 @@ from whoismesh.command import EXIT_CODES, run_command
 COMMANDS = (
     ("crawl", "whoismesh.cli.crawl", "collect who holds every address of a space, on this machine"),
     ("simulate", "whoismesh.cli.simulate", "play whole crawls on a virtual clock with everything that can go wrong"),
+    ("simulate-gossip", "whoismesh.cli.simulate_gossip", "play a fleet's gossip alone, until all replicas are alike"),
     ("practice", "whoismesh.practice.command", "serve practice registries on loopback"),
     ("dump", "whoismesh.cli.dump", "write what a crawl has found as a dump"),
     ("stats", "whoismesh.cli.stats", "count what is in a dump"),

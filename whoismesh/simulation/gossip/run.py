@@ -95,9 +95,10 @@ def play(plan: Plan, on_progress: Callable[[float], None] = lambda share: None) 
     try:
         mesh.begin()
         mesh.unleash()
-        for tenth in range(20):
-            on_progress(tenth / 20)
+        for part in range(20):
+            on_progress(part / 20)
             mesh.run(plan.lasting_s / 20)
+        on_progress(1.0)
         mesh.heal()
         healed_at = mesh.clock.now
         _converge(mesh, healed_at + MOST_TIMES * rounds_of(plan.nodes) * INTERVAL_S)
