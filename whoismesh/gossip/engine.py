@@ -102,6 +102,8 @@ class Gossip:
             case Tick():
                 if self.peers.expire(now):
                     out.append(self._listen())
+                if learned := self.replica.fill_holes(now):
+                    out.append(Learned(tuple(learned)))
         out += self.exchanges.tick(self.crawl, now)
         if self._news and (self._news_bytes >= NEWS_BYTES or now >= self._tell_at):
             out += self._tell(now)

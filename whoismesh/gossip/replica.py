@@ -16,7 +16,7 @@ from whoismesh.blocks import Block, BlockLog, Blocks
 from whoismesh.errors import MessageError
 from whoismesh.gossip import guard
 from whoismesh.gossip.guard import Guard
-from whoismesh.gossip.logs import MOST_WAITING_ENTRIES, Logs
+from whoismesh.gossip.logs import MOST_TAIL_ENTRIES, MOST_WAITING_ENTRIES, Logs
 from whoismesh.grain import Grain
 from whoismesh.messages import Run
 from whoismesh.prefixes import PrefixTable
@@ -26,6 +26,9 @@ from whoismesh.prefixes import PrefixTable
 MOST_AHEAD_BYTES = 200_000
 #: What a run that waits takes besides, bytes: one entry may be a single byte.
 AHEAD_RUN_BYTES = 200
+#: A run has waited so long for what comes before it, seconds: about 60 exchanges, and no peer has it. Then it died with
+#: its finder, or is cut off with it; if its results are somewhere, it comes with the accepted log.
+HOLE_S = 60.0
 
 
 class Table(Protocol):
@@ -52,6 +55,7 @@ class Replica:
         self._is_accepted = bytearray()
         self._unaccepted = 0
         self._ahead: dict[tuple[int, int], Run] = {}
+        self._ahead_since: dict[tuple[int, int], float] = {}
         self._ahead_bytes = 0
 
     @property
@@ -98,6 +102,34 @@ class Replica:
             fresh += self._catch_up(now)
         return fresh
 
+    @property
+    def waiting(self) -> int:
+        """How many runs wait for what comes before them."""
+        return len(self._ahead)
+
+    def fill_holes(self, now: float) -> list[Block]:
+        """Take in runs for which nobody had what comes before: entries without a block stand in for it.
+
+        Otherwise their blocks would be hits here for ever and nowhere else, and never be adopted. Return what is news.
+        """
+        fresh: list[Block] = []
+        due = [key for key, since in self._ahead_since.items() if key[0] and now - since >= HOLE_S]
+        for key in sorted(due):
+            run = self._ahead.get(key)
+            if run is None:
+                continue  # came off with one before it
+            hole = run.first - 1 - self._last(run.origin)
+            if hole > MOST_TAIL_ENTRIES:
+                self.guard.refuse(run.origin, guard.TOO_MANY, len(run.blocks))
+                self._wait_no_more(key)
+                continue
+            if hole > 0:
+                self.counters["gossip_holes"] += 1
+                fresh += self.apply(Run(run.origin, run.first - hole, None, Blocks.of([None] * hole)), now)
+            if key in self._ahead:
+                self._wait_no_more(key)  # there was no room
+        return fresh
+
     def forget_accepted(self) -> None:
         """Forget the accepted log, which is not the coordinator's. Its blocks are still hits: somebody told of them."""
         self.counters["gossip_log_forgotten"] += 1
@@ -119,7 +151,7 @@ class Replica:
 
     def _apply(self, run: Run, now: float) -> list[Block]:
         if run.origin == 0:
-            return self._accept(run)
+            return self._accept(run, now)
         if not self.logs.has_room(run.origin, ()):
             self.guard.refuse(run.origin, guard.TOO_MANY, len(run.blocks))
             return []
@@ -129,7 +161,7 @@ class Replica:
             return []
         if run.first > last + 1:
             if run.sealed is None or run.sealed > self.accepted:
-                return self._wait(run)
+                return self._wait(run, now)
             entries = list(run.blocks)
             self.logs.jump(run.origin, tail, run.first - 1)
         else:
@@ -151,11 +183,11 @@ class Replica:
         """Tell whether so many more may become hits because somebody says so."""
         return self._unaccepted + len(news) <= MOST_WAITING_ENTRIES
 
-    def _accept(self, run: Run) -> list[Block]:
+    def _accept(self, run: Run, now: float) -> list[Block]:
         if run.last <= self.accepted:
             return []
         if run.first > self.accepted + 1:
-            return self._wait(run)
+            return self._wait(run, now)
         entries = self._entries(run)
         fresh, skip = [], self.accepted + 1 - run.first
         self.logs.accepted_log.extend(run.blocks, skip)
@@ -176,7 +208,7 @@ class Replica:
             raise MessageError("the accepted log has a block at each number")
         return entries
 
-    def _wait(self, run: Run) -> list[Block]:
+    def _wait(self, run: Run, now: float) -> list[Block]:
         """Keep a run that came too early, if there is room; its blocks are hits meanwhile."""
         key = (run.origin, run.first)
         before = self._ahead.get(key)
@@ -190,6 +222,7 @@ class Replica:
         if before is not None:
             self._wait_no_more(key)
         self._ahead[key] = run
+        self._ahead_since[key] = now
         self._ahead_bytes += AHEAD_RUN_BYTES + len(run.blocks.packed)
         while self._ahead_bytes > MOST_AHEAD_BYTES:
             # The oldest: what it waits for may never come, and then it would be in the way of all others.
@@ -199,6 +232,7 @@ class Replica:
 
     def _wait_no_more(self, key: tuple[int, int]) -> None:
         self._ahead_bytes -= AHEAD_RUN_BYTES + len(self._ahead.pop(key).blocks.packed)
+        del self._ahead_since[key]
 
     def _catch_up(self, now: float) -> list[Block]:
         """Take in what waited for what came now."""
