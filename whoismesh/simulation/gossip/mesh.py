@@ -52,6 +52,7 @@ class Mesh:
         self._spools: dict[int, dict[tuple[int, int], int | None]] = {}
         self._processes = 0
         self._askers: dict[bytes, Exchange] = {}
+        self._down: set[int] = set()
         self._healed = False
 
     # -- hosts and processes ------------------------------------------------------------------------------------
@@ -203,9 +204,11 @@ class Mesh:
             self.kill(host)
             if self.random.random() < DISK_LOST:
                 self._spools.pop(host, None)
+            self._down.add(host)
             self.clock.after(self.random.uniform(*DOWN_S), self._come_back, host)
 
     def _come_back(self, host: int) -> None:
+        self._down.discard(host)
         if host not in self.living:
             self.start_process(host).start()
 
@@ -223,6 +226,8 @@ class Mesh:
         live = self.live
         if not live:
             return ""
+        if not self.coordinator.is_away and (self._down or len(live) < len(self.living)):
+            return "the hosts that are up and those that were"
         first = live[0]
         for process in live:
             if process.table.held != first.table.held:
@@ -232,6 +237,8 @@ class Mesh:
         have = self._have(first)
         if not self.coordinator.is_away and any(process.spool for process in live):
             return "what the coordinator has on disk and what it should have"
+        if not self.coordinator.is_away and first.gossip.replica.accepted < len(self.coordinator.log):
+            return f"the accepted logs of the coordinator and host {first.host}"
         for process in live:
             if self._have(process) != have:
                 return f"the digests of hosts {first.host} and {process.host}"
