@@ -30,6 +30,8 @@ MOST_TIMES = 3
 DOWN_ROUNDS = (TIMEOUT_S + SOON_S) / INTERVAL_S
 #: It is looked this often whether all are alike, seconds.
 LOOK_S = 0.25
+#: In so many parts the time of the faults is told as progress, and after so many process starts the dead are collected.
+PARTS, MOST_UNCOLLECTED = 100, 200
 
 
 def rounds_of(nodes: int) -> float:
@@ -102,9 +104,13 @@ def play(plan: Plan, on_progress: Callable[[float], None] = lambda share: None) 
     try:
         mesh.begin()
         mesh.unleash()
-        for part in range(20):
-            on_progress(part / 20)
-            mesh.run(plan.lasting_s / 20)
+        collected = mesh.starts
+        for part in range(PARTS):
+            on_progress(part / PARTS)
+            mesh.run(plan.lasting_s / PARTS)
+            if mesh.starts - collected > MOST_UNCOLLECTED:
+                gc.collect()
+                collected = mesh.starts
         on_progress(1.0)
         mesh.heal()
         healed_at = mesh.clock.now
