@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from whoismesh.replica import Replica
 
 import whoismesh.ledger.engine
 from whoismesh.addresses import Range

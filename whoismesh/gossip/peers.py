@@ -79,6 +79,7 @@ class Peers:
         if from_coordinator and not message.since and theirs < self.version:
             self.version, self.given, self.members, self._returning = (0, 0), 0, {}, {}
             self.believes_peers = False
+            self._changed()
         fits = not message.since or (message.epoch == self.version[0] and message.since <= self.version[1])
         if theirs <= self.version or not fits:
             return False
@@ -96,8 +97,7 @@ class Peers:
         self._changed()
         self.version = theirs
         self.given = max(self.given, message.given)
-        for origin in message.gone:
-            self._draws.pop(origin, None)
+        self._draws = {origin: each for origin, each in self._draws.items() if origin in self.members}
         self._trouble = {origin: each for origin, each in self._trouble.items() if origin in self.members or not origin}
         return True
 

@@ -51,13 +51,14 @@ class LightTable:
         self.held = bytearray(len(catalogue))
         self.count = 0
 
-    def add(self, block: Range, value: str) -> None:
-        """Add a block."""
+    def add(self, block: Range, value: str) -> int:
+        """Add a block; return its number."""
         at = self._index[block]
         if not self.held[at]:
             self.held[at] = 1
             self._numbers[at] = self.count
             self.count += 1
+        return self._numbers[at]
 
     def number_of(self, block: Range) -> int | None:
         """Return its number in the order of adding."""
