@@ -70,9 +70,13 @@ class Spread:
             self.all_at[number] = now
             self._spreading.discard(number)
 
-    def came(self) -> None:
-        """Note that there is one more live node, which knows nothing yet."""
+    def came(self, process: Process, now: float) -> None:
+        """Count one more live node, with what it knows."""
         self.live += 1
+        for number, held in enumerate(process.table.held):
+            if held:
+                self.known[number] += 1
+        self._look(now)
 
     def went(self, process: Process, now: float) -> None:
         """Note that a live node is gone, with what it knew."""
@@ -80,16 +84,18 @@ class Spread:
         for number, held in enumerate(process.table.held):
             if held:
                 self.known[number] -= 1
+        self._look(now)
+
+    def _look(self, now: float) -> None:
+        """Note what the change of the count of live nodes makes known to all of them."""
         for number in sorted(self._spreading):
-            if not self.known[number]:
-                self._spreading.discard(number)  # nobody else has heard of it
-            elif self.known[number] >= NEARLY * self.live:
+            if self.live and self.known[number] >= NEARLY * self.live:
                 self._reached(number, now, all_have=self.known[number] >= self.live)
 
     @property
     def everywhere(self) -> bool:
         """Tell whether every block that is known to anybody has been everywhere."""
-        return not self._spreading
+        return not any(self.known[number] for number in self._spreading)
 
     def lags(self, reached_at: Sequence[float], held_up: tuple[float, float]) -> list[float]:
         """Return how long each block took, seconds, sorted; what a cut from..until held up counts from its end."""

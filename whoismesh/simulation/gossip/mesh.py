@@ -224,10 +224,10 @@ class Mesh:
     def differs(self) -> str:
         """What is not the same in all live replicas yet, "" if nothing."""
         live = self.live
-        if not live:
-            return ""
         if not self.coordinator.is_away and (self._down or len(live) < len(self.living)):
             return "the hosts that are up and those that were"
+        if not live:
+            return ""
         first = live[0]
         for process in live:
             if process.table.held != first.table.held:
@@ -269,7 +269,7 @@ class Mesh:
             refused.pop(guard.NOT_GIVEN, None)  # the list of members was behind: what is refused so comes again
             if refused:
                 raise InvariantError("nothing-refused", "true entries to be taken in", dict(refused))
-        missing = [number for number in sorted(on_disk) if not self.live[0].table.held[number]]
+        missing = [number for number in sorted(on_disk) if self.live and not self.live[0].table.held[number]]
         if missing:
             raise InvariantError("nothing-lost", "all that is on a disk to be in the replicas", missing[:10])
 

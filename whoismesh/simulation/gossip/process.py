@@ -25,6 +25,7 @@ from whoismesh.gossip.events import (
 )
 from whoismesh.gossip.peers import Peers
 from whoismesh.messages import Discovered, Members
+from whoismesh.simulation.clock import START
 from whoismesh.simulation.gossip.links import COORDINATOR, Exchange
 from whoismesh.simulation.gossip.measures import BY_EXCHANGE, BY_FEED, MOST_HOPS
 from whoismesh.simulation.gossip.table import LightTable
@@ -36,14 +37,18 @@ if TYPE_CHECKING:
 JOIN_S = 1.0
 #: Results that were not acknowledged are sent again this often, seconds.
 RESEND_S = 5.0
+#: A process that joins counts as one that should know each new block after so long, seconds: before that it is still
+#: catching up with the past.
+CATCH_UP_S = 10.0
 NEVER = float("inf")
 
 
 class Process:
     """One start of a node. `spool` is its host's disk: (origin, number) to the catalogue's number, None for no block.
 
-    `hops` says of each block how it came here (see `measures`). `deaf` is the share of PUB/SUB that it misses beside
-    what the links lose, `slow_s` how late it takes up what others ask of it.
+    `counts` tells whether it is one of those that a block has to reach. `hops` says of each block how it came here
+    (see `measures`). `deaf` is the share of PUB/SUB that it misses beside what the links lose, `slow_s` how late it
+    takes up what others ask of it.
     """
 
     def __init__(self, mesh: Mesh, number: int, host: int, spool: dict[tuple[int, int], int | None]) -> None:
@@ -51,7 +56,7 @@ class Process:
         self.host = host
         self.spool = spool
         self.alive = True
-        self.joined = False
+        self.joined = self.counts = False
         self.deaf = self.slow_s = 0.0
         self.is_stalled = False
         self.listens_to: frozenset[int] = frozenset()
@@ -77,7 +82,7 @@ class Process:
             return
         if not self.joined:
             self.joined = True
-            self._mesh.spread.came()
+            self._mesh.clock.after(CATCH_UP_S if self._mesh.clock.now > START else 0.0, self._count)
             self.gossip.join(self._mesh.crawl, origin, self._mesh.clock.now)
             self._mesh.links.listen(self, frozenset((COORDINATOR,)))
             self._mesh.clock.after(self._mesh.random.random(), self._renew)
@@ -88,8 +93,13 @@ class Process:
         """End without a word."""
         self.alive = False
         self._mesh.links.listen(self, frozenset())
-        if self.joined:
+        if self.counts:
             self._mesh.spread.went(self, self._mesh.clock.now)
+
+    def _count(self) -> None:
+        if self.alive:
+            self.counts = True
+            self._mesh.spread.came(self, self._mesh.clock.now)
 
     def _renew(self) -> None:
         if self.alive:
@@ -205,4 +215,5 @@ class Process:
         for number in numbers:
             self.hops[number] = way
         self._mesh.spread.ways[way] += len(numbers)
-        self._mesh.spread.learned(numbers, self._mesh.clock.now)
+        if self.counts:
+            self._mesh.spread.learned(numbers, self._mesh.clock.now)
