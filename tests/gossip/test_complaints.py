@@ -183,7 +183,7 @@ def logs_with(accepted: int, tails: dict[int, list[Block]]) -> Logs:
         log.append(Block("ripencc", Range.of_prefix(4, (193 << 24) + (number << 8), 24)))
     logs = Logs(log, lambda origin, number, block: False)
     for origin, blocks in tails.items():
-        logs.extend(origin, logs.tail(origin, 0.0), blocks)
+        logs.extend(origin, logs.tail(origin, 0.0), Blocks.of(blocks))
     return logs
 
 
@@ -285,7 +285,7 @@ def test_a_digest_never_outgrows_its_frame() -> None:
     logs = logs_with(10, {})
     for origin in range(1, 2 * MAX_TAILS):
         if logs.has_room(origin, ()):
-            logs.extend(origin, logs.tail(origin, 0.0), [Block("arin", Range.of_prefix(4, 8 << 24, 24))])
+            logs.extend(origin, logs.tail(origin, 0.0), Blocks.of([Block("arin", Range.of_prefix(4, 8 << 24, 24))]))
     assert len(logs.have()[1]) < MAX_TAILS, "more logs than fit are not begun"
     assert decode(encode(Responder(logs).digest(CRAWL, (1, 1)))).crawl == CRAWL
 

@@ -104,7 +104,7 @@ class Logs:
             return len(self.tails) < MAX_TAILS - 1  # one is kept for this node's own
         return tail.has_room(more) and self._waiting + len(more) <= MOST_WAITING_ENTRIES
 
-    def extend(self, origin: int, tail: Tail, blocks: Blocks, skip: int) -> None:
+    def extend(self, origin: int, tail: Tail, blocks: Blocks, skip: int = 0) -> None:
         """Add entries that are known to be right to a log, all but the first `skip`."""
         tail.log.extend(blocks, skip)
         self._waiting += len(blocks) - skip

@@ -51,7 +51,7 @@ class LightTable:
         self.held = bytearray(len(catalogue))
         self.count = 0
 
-    def add(self, block: Range, value: str) -> int:
+    def append(self, block: Range, value: str) -> int:
         """Add a block; return its number."""
         at = self._index[block]
         if not self.held[at]:
