@@ -263,8 +263,7 @@ def test_a_lab_whose_maker_is_killed_dies_and_the_next_removes_the_rest() -> Non
     maker.communicate()
     for pid in (init, seat):
         wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"end of {pid}", DEADLINE_S)
-    assert Path(folder).exists()
-    sweep()
+    sweep()  # or a lab of another test that has begun meanwhile: the folder may be gone already
     assert not Path(folder).exists() and not (cgroup_here() / Path(folder).name).exists()
     assert network not in networks()
     assert traces() == before

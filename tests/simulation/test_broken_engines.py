@@ -115,7 +115,7 @@ def a_network_leaves_what_was_free(patch: Patch) -> None:
             coverage.settled.add(part)
         return parts
 
-    def nobody(account: Account, result: Result) -> list[Range]:
+    def nobody(account: Account, result: Result, now: float) -> list[Range]:
         return account.coverage._settle(account.coverage.unallocated, Range.of_prefix(4, result.asked.first, 20))
 
     patch.setattr(Coverage, "settle_network", settle_network)
@@ -124,7 +124,7 @@ def a_network_leaves_what_was_free(patch: Patch) -> None:
 
 def failures_are_free_space(patch: Patch) -> None:
     """What could not be looked up is settled as nobody's."""
-    patch.setattr(Account, "_failed", lambda account, result, now: account._nobody(result))
+    patch.setattr(Account, "_failed", lambda account, result, now: account._nobody(result, now))
 
 
 def permits_are_dealt_twice(patch: Patch) -> None:
