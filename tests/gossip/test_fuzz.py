@@ -21,6 +21,8 @@ from whoismesh.ledger import events as ledger
 from whoismesh.ledger.hearsay import ADOPT_S
 from whoismesh.messages import MAX_SENT_BYTES, Compare, Digest, Discovered, Members, Message, Sent, decode, encode
 
+pytestmark = pytest.mark.slow
+
 PARTS, FRAMES = 16, 12_500
 MEMBERS = 8
 #: Limits of the engines, made so low that the attack reaches them.

@@ -13,6 +13,8 @@ from network import Weather
 from whoismesh.blocks import Blocks
 from whoismesh.gossip import guard
 
+pytestmark = pytest.mark.slow
+
 
 def shown(verdict: dict[str, Any]) -> str:
     """Return a verdict as it is shown where it is not what was expected."""

@@ -25,6 +25,8 @@ from whoismesh.messages import Result, Results
 from whoismesh.simulation.run import Trial, play
 from whoismesh.simulation.summary import faults_of
 
+pytestmark = pytest.mark.slow
+
 Patch = pytest.MonkeyPatch
 
 #: Small worlds in which much goes wrong.

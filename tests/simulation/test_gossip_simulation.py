@@ -16,6 +16,8 @@ from whoismesh.gossip.logs import Logs
 from whoismesh.simulation.gossip.plan import AWAY, BACK, Plan
 from whoismesh.simulation.gossip.run import Report, play, rounds_of
 
+pytestmark = pytest.mark.slow
+
 Capture = pytest.CaptureFixture[str]
 SMALL = Plan(nodes=60, blocks=900, lasting_s=20.0, cut_s=8.0, crash=1.0)
 #: The digest of a fleet that has seen 10,000 process starts stays below this, bytes.
