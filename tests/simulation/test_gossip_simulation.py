@@ -155,11 +155,13 @@ def test_bad_flags_are_usage_errors(capsys: Capture, flags: list[str], message: 
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_800)  # on a quiet machine it takes a fifth of that
 def test_a_thousand_nodes_and_twenty_thousand_blocks() -> None:
     well(play(Plan()))
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_800)  # on a quiet machine it takes a fifth of that
 @pytest.mark.parametrize("broken", [0.0, 0.1])
 def test_a_thousand_nodes_without_pub_sub(broken: float) -> None:
     plan = Plan(blocks=1_000, lasting_s=10.0, cut_s=0.0, crash=0.0, broken=broken, latency_layer=False)
@@ -168,6 +170,7 @@ def test_a_thousand_nodes_without_pub_sub(broken: float) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_800)  # on a quiet machine it takes a fifth of that
 @pytest.mark.parametrize(("coordinator", "crash", "lasting_s"), [("here", 10.0, 3_200.0), (BACK, 20.0, 4_800.0)])
 def test_ten_thousand_process_starts_leave_a_small_digest(coordinator: str, crash: float, lasting_s: float) -> None:
     plan = Plan(nodes=40, blocks=8_000, burst=3, crash=crash, cut_s=0.0, lasting_s=lasting_s, coordinator=coordinator)
@@ -177,6 +180,7 @@ def test_ten_thousand_process_starts_leave_a_small_digest(coordinator: str, cras
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_800)  # on a quiet machine it takes a fifth of that
 def test_a_fifth_of_a_thousand_dead_and_a_tenth_lost() -> None:
     plan = Plan(blocks=1_000, loss=0.1, broken=0.1, crash=0.0, cut_s=0.0, dead=0.2, lasting_s=10.0, coordinator=AWAY)
     assert well(play(plan)).live == 800
