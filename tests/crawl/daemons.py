@@ -1,8 +1,10 @@
 """Daemons started one by one, as on separate hosts."""
 
 import asyncio
+import itertools
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -71,7 +73,28 @@ class Daemon:
         self.send(signal.SIGKILL)
 
 
-async def coordinator(lab, config, listen="tcp://127.0.0.1:0", **more):
+def kept_port():
+    """Return the first of four free ports in a row that nobody is given by chance: a coordinator comes back to them.
+
+    They lie below what the kernel gives to outgoing connections; each of the processes that run tests has its own part.
+    """
+    part = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    while True:
+        first = 20_000 + 1_500 * part + 4 * ((os.getpid() + next(_turn)) % 375)
+        if all(map(_is_free, range(first, first + 4))):
+            return first
+
+
+def _is_free(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+_turn = itertools.count()
+
+
+async def coordinator(lab, config, listen=None, **more):
+    listen = listen or f"tcp://127.0.0.1:{kept_port()}"
     return await Daemon.start(
         lab, "whoismesh-coord", "coord", "--config", config, "--listen", listen, "--exit-when-done", **more
     )

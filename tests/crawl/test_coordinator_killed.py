@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from daemons import BIN, Daemon, coordinator, dumped, worker
+from daemons import BIN, Daemon, coordinator, dumped, kept_port, worker
 
 from whoismesh.practice.faults import Weather
 
@@ -25,7 +25,15 @@ def keys(path):
 
 async def killed(lab, config, command, **environment):
     return await Daemon.start(
-        lab, command, "coord", "--config", config, "--listen", "tcp://127.0.0.1:0", "--exit-when-done", **environment
+        lab,
+        command,
+        "coord",
+        "--config",
+        config,
+        "--listen",
+        f"tcp://127.0.0.1:{kept_port()}",
+        "--exit-when-done",
+        **environment,
     )
 
 
