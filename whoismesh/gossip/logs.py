@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sized
 from hashlib import blake2b
 
-from whoismesh.blocks import PIECE_ENTRIES, Block, BlockLog, Blocks
+from whoismesh.blocks import Block, BlockLog, Blocks
 from whoismesh.messages import DIGEST_HASH_BYTES, MAX_TAILS, Run
 from whoismesh.packing import pack
 
@@ -220,5 +220,3 @@ def hash_of(have: Have, members: tuple[int, int], log_hash: bytes) -> bytes:
 
 #: What a question is answered with at most, bytes: with the frames around the pieces it stays under 256 KiB.
 MOST_CREDIT_BYTES = 240 * 1024
-#: The most entries that a run has.
-MOST_ENTRIES = PIECE_ENTRIES

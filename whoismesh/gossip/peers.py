@@ -9,7 +9,7 @@ would never heal (hashicorp/serf#605, caio/foca#15).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from heapq import nsmallest
@@ -128,15 +128,18 @@ class Peers:
     # -- the latency layer --------------------------------------------------------------------------------------
 
     @property
+    def _count_of_others(self) -> int:
+        return len(self.members) - (self.origin in self.members)
+
+    @property
     def relaying(self) -> bool:
         """Whether there are too many to hear all of them directly, so that news is passed on."""
-        return len(self.members) - (self.origin in self.members) > self._full_mesh
+        return self._count_of_others > self._full_mesh
 
     @property
     def crowding(self) -> float:
         """How many times as many this node listens to as in a mesh of LINKS links: 1 or more."""
-        others = len(self.members) - (self.origin in self.members)
-        return 1.0 if self.relaying else max(1.0, others / LINKS)
+        return 1.0 if self.relaying else max(1.0, self._count_of_others / LINKS)
 
     def neighbours(self) -> tuple[Peer, ...]:
         """Return whom to listen to: all, or a choice that is random among nodes and changes little as members do."""
@@ -147,12 +150,12 @@ class Peers:
 
     # -- the truth layer ----------------------------------------------------------------------------------------
 
-    def partner(self, now: float, draw: Callable[[], float], besides: Iterable[int] = ()) -> int | None:
+    def partner(self, now: float, draw: Callable[[], float]) -> int | None:
         """Return a random member (or COORDINATOR) to compare with, None if nobody is left to ask now."""
         if not self._others:
             self._others = (COORDINATOR, *(origin for origin in self.members if origin != self.origin))
         able: Sequence[int] = self._others
-        left_out = {*besides, *(origin for origin in self._trouble if self._skip_until(origin) > now)}
+        left_out = {origin for origin in self._trouble if self._skip_until(origin) > now}
         if left_out:
             able = [origin for origin in able if origin not in left_out]
         return able[int(draw() * len(able))] if able else None
@@ -175,10 +178,6 @@ class Peers:
     def answered(self, origin: int) -> None:
         """Note that a member answered."""
         self._trouble.pop(origin, None)
-
-    def skipped(self, now: float) -> int:
-        """Return how many are left alone now."""
-        return sum(trouble.skip_until > now for trouble in self._trouble.values())
 
     def _draw(self, peer: Peer) -> bytes:
         """Return what decides how near a member is to this node: the same for as long as both live."""

@@ -156,16 +156,14 @@ class Replica:
             self.guard.refuse(run.origin, guard.TOO_MANY, len(run.blocks))
             return []
         tail = self.logs.tail(run.origin, now)
-        last = tail.last
-        if run.last <= last:
+        if run.last <= tail.last:
             return []
-        if run.first > last + 1:
-            if run.sealed is None or run.sealed > self.accepted:
-                return self._wait(run, now)
-            entries = list(run.blocks)
+        beyond = run.first > tail.last + 1
+        if beyond and (run.sealed is None or run.sealed > self.accepted):
+            return self._wait(run, now)
+        entries = list(run.blocks)  # whole, before anything of it is taken in
+        if beyond:
             self.logs.jump(run.origin, tail, run.first - 1)
-        else:
-            entries = list(run.blocks)  # whole, before anything of it is taken in
         news = entries[tail.last + 1 - run.first :]
         if not self.logs.has_room(run.origin, news) or not self._has_room(news):
             self.guard.refuse(run.origin, guard.TOO_MANY, len(news))

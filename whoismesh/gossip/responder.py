@@ -57,11 +57,10 @@ class Responder:
             ours = self._logs.accepted_log.hash_at(message.accepted)
             out.append(Digest(crawl, message.accepted, {}, version, MOST_CREDIT_BYTES, ours))
         theirs, credit_bytes = (message.accepted, message.tails), min(message.credit_bytes, MOST_CREDIT_BYTES)
-        out += messages_of(crawl, self._logs.delta(theirs, credit_bytes, agreed=agreed))
-        sent = {each.origin: each.last for told in out if isinstance(told, Discovered) for each in told.runs}
-        self._spent_bytes += sum(
-            len(each.blocks.packed) for told in out if isinstance(told, Discovered) for each in told.runs
-        )
+        runs = list(self._logs.delta(theirs, credit_bytes, agreed=agreed))
+        out += messages_of(crawl, iter(runs))
+        sent = {each.origin: each.last for each in runs}
+        self._spent_bytes += sum(len(each.blocks.packed) for each in runs)
         accepted, tails = self._logs.have()
         more = max(message.accepted, sent.get(0, 0)) < accepted or any(
             max(message.tails.get(origin, 0), sent.get(origin, 0)) < last for origin, last in tails.items()
