@@ -21,6 +21,7 @@ from whoismesh.blocks import LOG_HASH_BYTES, PIECE_ENTRIES, Blocks
 from whoismesh.checks import Check
 from whoismesh.errors import MessageError
 from whoismesh.packing import NotPackedError, pack, unpack
+from whoismesh.prior import Aim
 
 VERSION = 1
 
@@ -37,8 +38,9 @@ MAX_TAILS = 20_000
 
 #: Statuses of results that the coordinator itself puts into its store: a block that workers died over again and again
 #: is given up; everything that failed is to be tried once more; a block that the mesh knows from a process that is gone
-#: with its result gets a number in the accepted log.
-OWN_STATUSES = ABANDONED, RETRY, ADOPTED = "abandoned", "retry", "adopted"
+#: with its result gets a number in the accepted log; what the prior calls free is settled without a question (the
+#: payload is a packed list of [first bytes, last bytes]).
+OWN_STATUSES = ABANDONED, RETRY, ADOPTED, DELEGATED = "abandoned", "retry", "adopted", "delegated"
 
 
 def _pack_range(value: Range) -> list[bytes]:
@@ -84,7 +86,8 @@ class LeaseGrant:
     """Ranges of one registry, lent until they are renewed no more.
 
     `first_in_line` are single addresses that another registry pointed to here, to be asked before the rest. With
-    `verify` a known block is no reason to skip: its result never reached the ledger.
+    `verify` a known block is no reason to skip: its result never reached the ledger. `aims` are the parts of the ranges
+    that the prior takes for one network each, to be asked about first and in this order.
     """
 
     lease: int
@@ -92,10 +95,18 @@ class LeaseGrant:
     ranges: tuple[Range, ...]
     first_in_line: bool
     verify: bool
+    aims: tuple[Aim, ...] = ()
 
     def pack(self) -> list[Any]:
         """Return the fields as msgpack takes them."""
-        return [self.lease, self.registry, [_pack_range(each) for each in self.ranges], self.first_in_line, self.verify]
+        return [
+            self.lease,
+            self.registry,
+            [_pack_range(each) for each in self.ranges],
+            self.first_in_line,
+            self.verify,
+            [[*_pack_range(each), rows] for each, rows in self.aims],
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +182,20 @@ def _result(value: Any) -> Result:
     return found
 
 
+def _aim(value: Any) -> Aim:
+    if type(value) is not list or len(value) != 3:
+        raise checks.wrong("a range and a count of rows", value)
+    return Aim(checks.address_range(value[:2]), checks.count(value[2]))
+
+
 _grant = checks.record(
-    LeaseGrant, checks.count, checks.registry, checks.list_of(checks.address_range), checks.flag, checks.flag
+    LeaseGrant,
+    checks.count,
+    checks.registry,
+    checks.list_of(checks.address_range),
+    checks.flag,
+    checks.flag,
+    checks.list_of(_aim),
 )
 _peer = checks.record(Peer, checks.count, checks.text)
 

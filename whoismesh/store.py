@@ -18,7 +18,7 @@ from pathlib import Path
 from whoismesh.addresses import Range
 from whoismesh.checks import CRAWL_ID_BYTES
 from whoismesh.errors import StateError
-from whoismesh.messages import ABANDONED, ADOPTED, RETRY, Result
+from whoismesh.messages import OWN_STATUSES, RETRY, Result
 from whoismesh.registries import REGISTRIES
 from whoismesh.storage import open_database, transaction
 
@@ -163,8 +163,9 @@ class LedgerStore:
         """
         rows = self._database.execute("SELECT origin, counters FROM counters")
         found: dict[int, dict[str, float]] = {origin: json.loads(text) for origin, text in rows}
-        asked = "SELECT origin, count(*) FROM results WHERE status NOT IN (?, ?, ?) GROUP BY origin"
-        for origin, count in self._database.execute(asked, (ABANDONED, ADOPTED, RETRY)):
+        marks = ", ".join("?" * len(OWN_STATUSES))
+        asked = f"SELECT origin, count(*) FROM results WHERE status NOT IN ({marks}) GROUP BY origin"  # noqa: S608
+        for origin, count in self._database.execute(asked, OWN_STATUSES):
             counters = found.setdefault(origin, {})
             counters["lookups"] = max(float(count), counters.get("lookups", 0.0))
         return found

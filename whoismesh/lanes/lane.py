@@ -3,6 +3,7 @@
 Rules of this file:
 - Coarse to fine: the largest gap first, at its middle. Large networks are most of the space, and an answer closes the
 whole range.
+- What the prior aims at comes first (`aims`), and an aim that a gap holds is a gap of its own.
 - One lookup a gap: two addresses of one gap may lie in one network, two gaps never do.
 - A lookup needs a free connection, the host's own pace and, unless the registry is unlimited, a permit whose time has
 come.
@@ -18,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from whoismesh.addresses import Range
 from whoismesh.grain import BLOCK_SIZE
+from whoismesh.lanes.aims import LaneAims
 from whoismesh.lanes.coordinator_clock import CoordinatorClock
 from whoismesh.ledger.budgets import DEALT_SHARE, MOST_REQUESTED
 from whoismesh.messages import LeaseGrant
@@ -84,6 +86,7 @@ class Lane:
         self.protocols = protocols
         self.connections = connections
         self.open = RangeSet()
+        self.aims = LaneAims(self.open)
         self.leases: dict[int, HeldLease] = {}
         self.lookups: dict[int, Lookup] = {}
         self.again: list[Lookup] = []
@@ -119,6 +122,7 @@ class Lane:
                 self._push(self.open.run_at(gap.family, gap.first))
                 if grant.first_in_line:
                     self.again.append(Lookup(0, self.registry, gap.family, gap.first))
+        self.aims.add(grant.aims)
         self.leases[grant.lease] = HeldLease(grant, RangeSet(grant.ranges), list(grant.ranges))
         return hits
 
@@ -133,11 +137,12 @@ class Lane:
             self._push(self.open.run_at(block.family, block.first - 1))
         if after is not None:
             self._push(self.open.run_at(block.family, block.last + 1))
+        self.aims.closed(block)
         return True
 
     def give_up(self, lookup: Lookup) -> None:
         """Close the gap around an address, as far as its lease reaches: the coordinator decides what becomes of it."""
-        gap = self.open.run_at(lookup.family, lookup.address)
+        gap = self.gap_around(lookup)
         for lease in self.leases.values():
             leased = lease.ranges.run_at(lookup.family, lookup.address)
             if gap is not None and leased is not None:
@@ -147,15 +152,20 @@ class Lane:
                     return
         self.close(lookup.asked)
 
+    def gap_around(self, lookup: Lookup) -> Range | None:
+        """Return what an answer to a lookup may close: the gap around it, and of an aim no more than that."""
+        gap = self.open.run_at(lookup.family, lookup.address)
+        aim = self.aims.at(lookup.family, lookup.address)
+        return gap if gap is None or aim is None else gap.overlap(aim)
+
     def _push(self, gap: Range | None) -> None:
         if gap is not None:
             heapq.heappush(self._heap, (-gap.size, gap.family, gap.first, gap.last))
 
-    def _pop_gap(self) -> Range | None:
+    def _pop_gap(self, addresses: list[tuple[int, int]]) -> Range | None:
         """Return the largest gap in which nothing is being asked, or None."""
         busy = []
         found = None
-        addresses = [(each.family, each.address) for each in (*self.lookups.values(), *self.again)]
         while self._heap:
             entry = heapq.heappop(self._heap)
             gap = Range(*entry[1:])
@@ -205,11 +215,15 @@ class Lane:
 
     def _is_asked_around(self, lookup: Lookup) -> bool:
         """Tell whether an answer about the same gap is on its way: it may settle this question too."""
-        gap = self.open.run_at(lookup.family, lookup.address)
+        gap = self.gap_around(lookup)
         return gap is not None and any(gap.holds(each.family, each.address) for each in self.lookups.values())
 
     def _new(self) -> Lookup | None:
-        gap = self._pop_gap()
+        asking = [(each.family, each.address) for each in (*self.lookups.values(), *self.again)]
+        aimed = self.aims.next_address(asking)
+        if aimed is not None:
+            return Lookup(0, self.registry, *aimed)
+        gap = self._pop_gap(asking)
         if gap is None:
             return None
         return Lookup(0, self.registry, gap.family, _middle(gap))
@@ -258,7 +272,7 @@ class Lane:
         if self.unlimited:
             return None
         # A gap in which something is being asked may split in two or close: a permit for it would often lapse.
-        usable = min(len(self.open) - len(self.lookups), self._most_ahead)
+        usable = min(self._askable - len(self.lookups), self._most_ahead)
         if self.closed or now < self.paused_until:
             usable = 0
         missing = usable - len(self._permits)
@@ -268,6 +282,11 @@ class Lane:
             return None
         self.wanted = max(missing, 0)
         return self.wanted
+
+    @property
+    def _askable(self) -> int:
+        """About how many questions there are: gaps that touch are one, also where they hold many aims."""
+        return max(len(self.open), len(self.aims))
 
     @property
     def _most_ahead(self) -> int:
@@ -283,7 +302,7 @@ class Lane:
             return False
         if now < self.paused_until or len(self.leases) >= LEASES_AT_ONCE:
             return False
-        return len(self.open) <= self.connections * GAPS_A_CONNECTION
+        return self._askable <= self.connections * GAPS_A_CONNECTION
 
     def finished_leases(self) -> Iterator[int]:
         """Yield (and drop) leases in which no gap is left."""
@@ -320,8 +339,10 @@ class Lane:
             if passed >= half:
                 given.append(gap)
             elif (
-                passed + gap.size > half and gap.size > BLOCK_SIZE[gap.family]
-            ):  # a smaller one goes whole or not at all
+                passed + gap.size > half
+                and gap.size > BLOCK_SIZE[gap.family]
+                and self.aims.at(gap.family, gap.first) is None
+            ):  # a smaller one, and an aim, goes whole or not at all
                 middle = _middle(gap)
                 if middle > gap.first:
                     given.append(Range(gap.family, middle, gap.last))
@@ -329,13 +350,14 @@ class Lane:
         for each in given:
             lease.ranges.remove(each)
             self.close(each)
-        lease.grant = replace(lease.grant, ranges=tuple(lease.ranges))
+        kept = tuple(aim for aim in lease.grant.aims if lease.ranges.meets(aim.range))
+        lease.grant = replace(lease.grant, ranges=tuple(lease.ranges), aims=kept)
         return tuple(given)
 
     def unasked(self, lease: HeldLease) -> tuple[Range, ...]:
-        """Return the gaps of a lease in which nothing is being asked."""
+        """Return the gaps of a lease in which nothing is being asked, cut where aims begin and end."""
         asking = [(each.family, each.address) for each in self.lookups.values()]
-        gaps = [gap for each in lease.ranges for gap in self.open.present(each)]
+        gaps = [part for each in lease.ranges for gap in self.open.present(each) for part in self.aims.parts(gap)]
         return tuple(gap for gap in gaps if not any(gap.holds(*address) for address in asking))
 
     def pace(self, now: float) -> float:

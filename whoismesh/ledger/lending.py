@@ -27,6 +27,8 @@ FIRST_LOOKUPS = 64.0
 FIRST_GUESS = {4: 1 << 14, 6: 1 << 96}
 #: How long a failed address waits for a worker that it did not fail at yet, seconds.
 ANOTHER_WORKER_S = 10.0
+#: Aims of one lease: a frame of them has some 30 KiB, and a worker that is lost takes a few seconds' work with it.
+AIMS_A_LEASE = 512
 #: A slowest lease is looked for this often, seconds: it takes a look at every lease of the registry.
 SPLIT_LOOK_S = 0.25
 
@@ -140,12 +142,13 @@ class Lending:
             if errands[0].losses >= LOSSES_TO_HALVE:
                 worker.alone_with = lease.number
                 return tuple(grants)
-        taken = self._desk.take_pending(registry, self._most(registry, pace), idle)
+        most, most_aims = self._most(registry, pace)
+        taken = self._desk.take_pending(registry, most, most_aims, idle)
         if taken is not None:
             lease = self._new_lease(worker, registry, taken.ranges, now)
             lease.verify = taken.verify
             self._desk.lend(lease)
-            grants.append(LeaseGrant(lease.number, registry, tuple(taken.ranges), False, taken.verify))
+            grants.append(LeaseGrant(lease.number, registry, tuple(taken.ranges), False, taken.verify, taken.aims))
             if taken.alone:
                 worker.alone_with = lease.number
         return tuple(grants)
@@ -157,17 +160,19 @@ class Lending:
     def _new_lease(self, worker: Worker, registry: str, ranges: RangeSet, now: float) -> Lease:
         return _lease(next(self._numbers), worker.origin, registry, ranges, now)
 
-    def _most(self, registry: str, pace: float) -> dict[int, int]:
-        """Return how many addresses a lease should hold, by family."""
+    def _most(self, registry: str, pace: float) -> tuple[dict[int, int], int]:
+        """Return how many addresses a lease should hold, by family, and how many of the prior's aims."""
         budget = self._budgets[registry]
         lookups = max(1.0, min(pace * self._lease_s or FIRST_LOOKUPS, budget.rate * self._lease_s, 1e6))
+        parts = 4 * max(2, len(self._workers))
         most = {}
         for family, smallest in SMALLEST_PIECE.items():
             mean = self._account.mean_closed(registry, family)
             worth = int(lookups) * (mean or FIRST_GUESS[family])
-            share = self._desk.waiting(registry, family) // (4 * max(2, len(self._workers)))
+            share = self._desk.waiting(registry, family) // parts
             most[family] = max(smallest, mean or 0, min(worth, share))
-        return most
+        share = self._desk.pending[registry].aims_left // parts
+        return most, max(1, min(int(lookups), share, AIMS_A_LEASE))
 
 
 def _lease(number: int, origin: int, registry: str, ranges: RangeSet, now: float) -> Lease:

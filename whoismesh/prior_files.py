@@ -1,0 +1,48 @@
+"""Reading the prior's files, plain or gzipped, line by line; what is wrong with any of them is told at once."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from whoismesh.addresses import Range
+from whoismesh.delegated import Delegation, Problems, read
+from whoismesh.errors import ConfigError
+from whoismesh.prior import Prior, prior_of
+from whoismesh.rangesets import RangeSet
+
+
+def load_prior(paths: Iterable[str], space: Iterable[Range], *, settles: bool = True) -> Prior:
+    """Read delegated files. Without `settles` what they call free is asked about like all else.
+
+    Raises ConfigError with every problem, up to MAX_PROBLEMS, each with its file and line.
+    """
+    problems = Problems()
+    prior = prior_of((row for path in paths for row in _rows(path, problems)), RangeSet(space))
+    problems.raise_any()
+    return prior if settles else replace(prior, free={})
+
+
+def _rows(path: str, problems: Problems) -> Iterator[Delegation]:
+    problems.file = path
+    found = False
+    try:
+        with open(path, "rb") as file:
+            packed = file.peek(2)[:2] == b"\x1f\x8b"  # RFC 1952 section 2.3.1: what every gzip member begins with
+            plain = gzip.GzipFile(fileobj=file) if packed else file
+            for row in read(io.TextIOWrapper(plain, encoding="utf-8"), problems):
+                found = True
+                yield row
+    except (OSError, EOFError, zlib.error) as error:
+        raise ConfigError(f"{path}: the prior cannot be read: {_said(error)}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is no delegated statistics file: not UTF-8 text ({error.reason})") from None
+    if not found:
+        problems.add(1, "expected a delegated-extended statistics file, found no row of addresses")
+
+
+def _said(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
