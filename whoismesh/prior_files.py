@@ -26,6 +26,15 @@ def load_prior(paths: Iterable[str], space: Iterable[Range], *, settles: bool = 
     return prior if settles else replace(prior, free={})
 
 
+def check_prior(paths: Iterable[str]) -> None:
+    """Read delegated files only to see what is wrong with them. Raises ConfigError as `load_prior` does."""
+    problems = Problems()
+    for path in paths:
+        for _ in _rows(path, problems):
+            pass
+    problems.raise_any()
+
+
 def _rows(path: str, problems: Problems) -> Iterator[Delegation]:
     problems.file = path
     found = False

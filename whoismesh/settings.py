@@ -65,10 +65,15 @@ class MeshSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a crawl. `space` is empty where only a worker's part is needed."""
+    """All settings of a crawl. `space` is empty where only a worker's part is needed.
+
+    `prior` are files of the registries' published statistics; with `prior_settles` what they call free is not asked.
+    """
 
     space: tuple[Range, ...] = ()
     contact: str = ""
+    prior: tuple[str, ...] = ()
+    prior_settles: bool = True
     lease_s: float = 60.0
     attempts: int = 3
     give_up_s: float = 20.0
@@ -98,7 +103,7 @@ def load(
     *,
     needs_space: bool = True,
 ) -> Settings:
-    """Read the settings. `flags` has `space` (list of texts) and `contact` where they were given.
+    """Read the settings. `flags` has those of [crawl] that were given on the command line, by name.
 
     Raises ConfigError with every problem found.
     """
@@ -106,7 +111,7 @@ def load(
     table = reader.file(path)
     reader.environment(table, environment)
     for name, value in (flags or {}).items():
-        if value:
+        if value not in (None, "", []):
             reader.lay_over(table, ("crawl", name), value, "command line")
     settings = reader.settings(table, needs_space=needs_space)
     if settings.asks_the_real_registries and not settings.contact and not reader.problems:
@@ -187,6 +192,8 @@ class _Reader:
         return Settings(
             space=space,
             contact=self._contact(crawl.get("contact", "")),
+            prior=self._files("crawl.prior", crawl.get("prior", [])),
+            prior_settles=self._flag("crawl.prior_settles", crawl.get("prior_settles", True)),
             lease_s=self._seconds("crawl.lease_s", crawl.get("lease_s", 60.0)),
             attempts=self._count("crawl.attempts", crawl.get("attempts", 3)),
             give_up_s=self._number("crawl.give_up_s", crawl.get("give_up_s", 20.0)),
@@ -238,6 +245,18 @@ class _Reader:
             if key not in known:
                 self._problem(f"{where or name}.{key}", f"no such setting; expected one of {', '.join(sorted(known))}")
         return section
+
+    def _files(self, key: str, value: Any) -> tuple[str, ...]:
+        if isinstance(value, list) and all(isinstance(each, str) and each and "\0" not in each for each in value):
+            return tuple(value)
+        self._problem(key, "expected a list of file names", value)
+        return ()
+
+    def _flag(self, key: str, value: Any) -> bool:
+        if isinstance(value, bool):
+            return value
+        self._problem(key, "expected true or false", value)
+        return True
 
     def _number(self, key: str, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value <= 0:
@@ -325,10 +344,10 @@ class _Reader:
         return PROTOCOLS
 
 
-_CRAWL = frozenset({"space", "contact", "lease_s", "attempts", "give_up_s"})
+_CRAWL = frozenset({"space", "contact", "prior", "prior_settles", "lease_s", "attempts", "give_up_s"})
 _MESH = frozenset(each.name for each in fields(MeshSettings))
 _REGISTRY = frozenset(each.name for each in fields(RegistrySettings))
-_LISTS = frozenset({"space", "protocols"})
+_LISTS = frozenset({"space", "protocols", "prior"})
 _TEXTS = frozenset({"proxy", "api_key"})
 #: Every variable there is, and the keys it goes to.
 _VARIABLES = {

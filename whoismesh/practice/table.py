@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from whoismesh import iana
 from whoismesh.addresses import MAX_ADDRESS, Range
-from whoismesh.delegated import HELD, Problems, read, wrong_words
+from whoismesh.delegated import HELD, Delegation, Problems, read, write, wrong_words
 from whoismesh.errors import ConfigError
 from whoismesh.rangesets import RangeSet
 
@@ -120,6 +120,12 @@ class AllocationTable:
                 if rows[index].range.last >= space.first:
                     yield rows[index]
                 index += 1
+
+    def published(self) -> str:
+        """Return the rows as the NRO's joined statistics file has them, dated with the newest of them."""
+        rows = [Delegation(*row[:6]) for row in self.rows()]
+        date = max((row.date for row in rows), default="") or "00000000"
+        return "".join(f"{line}\n" for line in write(rows, date))
 
     def space(self) -> list[Range]:
         """Return the merged ranges that the table speaks about, in order."""
