@@ -87,7 +87,8 @@ class LeaseGrant:
 
     `first_in_line` are single addresses that another registry pointed to here, to be asked before the rest. With
     `verify` a known block is no reason to skip: its result never reached the ledger. `aims` are the parts of the ranges
-    that the prior takes for one network each, to be asked about first and in this order.
+    that the prior takes for one network each, to be asked about first and in this order. After so many `questions`
+    (0: any number) the rest is to be given back: there may be larger gaps elsewhere by then.
     """
 
     lease: int
@@ -96,6 +97,7 @@ class LeaseGrant:
     first_in_line: bool
     verify: bool
     aims: tuple[Aim, ...] = ()
+    questions: int = 0
 
     def pack(self) -> list[Any]:
         """Return the fields as msgpack takes them."""
@@ -106,6 +108,7 @@ class LeaseGrant:
             self.first_in_line,
             self.verify,
             [[*_pack_range(each), rows] for each, rows in self.aims],
+            self.questions,
         ]
 
 
@@ -196,6 +199,7 @@ _grant = checks.record(
     checks.flag,
     checks.flag,
     checks.list_of(_aim),
+    checks.count,
 )
 _peer = checks.record(Peer, checks.count, checks.text)
 

@@ -334,7 +334,12 @@ class Lanes:
         return out
 
     def _hand_back(self, now: float) -> list[Instruction]:
-        return [
+        spent: list[Instruction] = [
+            Send(Yield(self.crawl, self.origin, number, ranges))
+            for lane in self.lanes.values()
+            for number, ranges in lane.give_back_spent()
+        ]
+        return spent + [
             Send(Return(self.crawl, self.origin, number, ()))
             for lane in self.lanes.values()
             for number in lane.finished_leases()

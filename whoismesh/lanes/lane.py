@@ -4,6 +4,7 @@ Rules of this file:
 - Coarse to fine: the largest gap first, at its middle. Large networks are most of the space, and an answer closes the
 whole range.
 - What the prior aims at comes first (`aims`), and an aim that a gap holds is a gap of its own.
+- A lease is good for so many questions; then what is untouched of it goes back, for there may be larger gaps elsewhere.
 - One lookup a gap: two addresses of one gap may lie in one network, two gaps never do.
 - A lookup needs a free connection, the host's own pace and, unless the registry is unlimited, a permit whose time has
 come.
@@ -71,11 +72,12 @@ class Lookup:
 
 @dataclass(slots=True)
 class HeldLease:
-    """A lease of ours. `left` are the ranges in which there may still be a gap."""
+    """A lease of ours. `left` are the ranges in which there may still be a gap, `questions` how many it is good for."""
 
     grant: LeaseGrant
     ranges: RangeSet
     left: list[Range]
+    questions: float
 
 
 class Lane:
@@ -123,7 +125,9 @@ class Lane:
                 if grant.first_in_line:
                     self.again.append(Lookup(0, self.registry, gap.family, gap.first))
         self.aims.add(grant.aims)
-        self.leases[grant.lease] = HeldLease(grant, RangeSet(grant.ranges), list(grant.ranges))
+        self.leases[grant.lease] = HeldLease(
+            grant, RangeSet(grant.ranges), list(grant.ranges), grant.questions or math.inf
+        )
         return hits
 
     def close(self, block: Range) -> bool:
@@ -192,6 +196,8 @@ class Lane:
         lookup = self._waiting(now) or self._new()
         if lookup is None:
             return None
+        for lease in self.leases.values():
+            lease.questions -= lease.ranges.holds(lookup.family, lookup.address)
         lookup.number, lookup.asked_at = number, now
         if not self.unlimited:
             self._permits.popleft()
@@ -286,7 +292,8 @@ class Lane:
     @property
     def _askable(self) -> int:
         """About how many questions there are: gaps that touch are one, also where they hold many aims."""
-        return max(len(self.open), len(self.aims))
+        good_for = sum(max(0, lease.questions) for lease in self.leases.values())
+        return int(min(good_for, max(len(self.open), len(self.aims))))
 
     @property
     def _most_ahead(self) -> int:
@@ -331,8 +338,7 @@ class Lane:
         lease = self.leases.get(number)
         if lease is None:
             return ()
-        waiting = [(each.family, each.address) for each in self.again]
-        untouched = [gap for gap in self.unasked(lease) if not any(gap.holds(*address) for address in waiting)]
+        untouched = self._untouched(lease)
         half = sum(gap.size for gap in untouched) // 2
         passed, given = 0, []
         for gap in untouched:
@@ -347,12 +353,28 @@ class Lane:
                 if middle > gap.first:
                     given.append(Range(gap.family, middle, gap.last))
             passed += gap.size
+        self._let_go(lease, given)
+        return tuple(given)
+
+    def give_back_spent(self) -> Iterator[tuple[int, tuple[Range, ...]]]:
+        """Take what is untouched out of leases that had their questions; yield (lease, ranges)."""
+        for number, lease in self.leases.items():
+            given = self._untouched(lease) if lease.questions <= 0 else []
+            if given:
+                self._let_go(lease, given)
+                yield number, tuple(RangeSet(given))
+
+    def _untouched(self, lease: HeldLease) -> list[Range]:
+        """Return the gaps of a lease in which nothing is being asked, nor will be asked again."""
+        waiting = [(each.family, each.address) for each in self.again]
+        return [gap for gap in self.unasked(lease) if not any(gap.holds(*address) for address in waiting)]
+
+    def _let_go(self, lease: HeldLease, given: Iterable[Range]) -> None:
         for each in given:
             lease.ranges.remove(each)
             self.close(each)
         kept = tuple(aim for aim in lease.grant.aims if lease.ranges.meets(aim.range))
         lease.grant = replace(lease.grant, ranges=tuple(lease.ranges), aims=kept)
-        return tuple(given)
 
     def unasked(self, lease: HeldLease) -> tuple[Range, ...]:
         """Return the gaps of a lease in which nothing is being asked, cut where aims begin and end."""

@@ -103,6 +103,10 @@ class Account:
         for part in parts:
             self.desk.settle(part)
 
+    def answers(self, registry: str) -> int:
+        """Return how many results of a registry settled something."""
+        return sum(count for (each, _), count in self._answers.items() if each == registry)
+
     def mean_closed(self, registry: str, family: int) -> int | None:
         """Return how many addresses an answer of that registry settles, None while that is not known."""
         answers = self._answers[registry, family]

@@ -178,9 +178,11 @@ class Desk:
         return bool(self.pending[registry] or self.suspect[registry] or self.errands.due(registry, now, 1))
 
     def take_pending(
-        self, registry: str, most: dict[int, int], most_aims: int, idle: Callable[[], bool]
+        self, registry: str, most: dict[int, tuple[int, int]], most_aims: int, idle: Callable[[], bool]
     ) -> Taken | None:
         """Take up to `most_aims` of the prior's aims out of pending, or else about `most` addresses (by family).
+
+        `most` has two numbers: of pending space, and of suspect space.
 
         None if there is nothing. From a range wider than that, an aligned piece near its middle: so leases of one time
         lie far apart, and their edges are where networks tend to end. What was lost with worker after worker goes
@@ -193,7 +195,7 @@ class Desk:
             if source:
                 taken = RangeSet()
                 alone = False
-                left = dict(most)
+                left = {family: each[verify] for family, each in most.items()}
                 with closing(source.widest()) as widest:
                     for each in islice(widest, RANGES_A_LEASE):
                         piece = _cut(each, left[each.family]) if not taken else each
