@@ -7,6 +7,7 @@ import io
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from whoismesh.addresses import Range
 from whoismesh.delegated import Delegation, Problems, read
@@ -41,10 +42,11 @@ def _rows(path: str, problems: Problems) -> Iterator[Delegation]:
     try:
         with open(path, "rb") as file:
             packed = file.peek(2)[:2] == b"\x1f\x8b"  # RFC 1952 section 2.3.1: what every gzip member begins with
-            plain = gzip.GzipFile(fileobj=file) if packed else file
-            for row in read(io.TextIOWrapper(plain, encoding="utf-8"), problems):
-                found = True
-                yield row
+            plain: Any = gzip.GzipFile(fileobj=file) if packed else file
+            with io.TextIOWrapper(plain, encoding="utf-8") as lines:
+                for row in read(lines, problems):
+                    found = True
+                    yield row
     except (OSError, EOFError, zlib.error) as error:
         raise ConfigError(f"{path}: the prior cannot be read: {_said(error)}") from None
     except UnicodeDecodeError as error:

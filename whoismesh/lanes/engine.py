@@ -294,7 +294,9 @@ class Lanes:
             return out + self._join(now) if now >= member.join_at else out
         if self._drain_until is None:
             if now >= member.unsure_until:
+                out += self._hand_back_spent()  # before anything is asked in what an answer has left
                 out += self._ask(now)
+            out += self._hand_back_spent()
             out += self._hand_back(now)
             out += self._wish(now)
         if now >= member.renew_at:
@@ -333,13 +335,15 @@ class Lanes:
                 out.append(Ask(lookup.number, lane.registry, protocol, lookup.family, lookup.address, lookup.url))
         return out
 
-    def _hand_back(self, now: float) -> list[Instruction]:
-        spent: list[Instruction] = [
+    def _hand_back_spent(self) -> list[Instruction]:
+        return [
             Send(Yield(self.crawl, self.origin, number, ranges))
             for lane in self.lanes.values()
             for number, ranges in lane.give_back_spent()
         ]
-        return spent + [
+
+    def _hand_back(self, now: float) -> list[Instruction]:
+        return [
             Send(Return(self.crawl, self.origin, number, ()))
             for lane in self.lanes.values()
             for number in lane.finished_leases()
