@@ -15,17 +15,20 @@ def single(text: str) -> Range:
 
 def test_it_closes_the_smallest_block_that_is_allocated():
     assert Grain().empty_block(single("193.0.6.139"), RangeSet()) == Range.parse("193.0.6.0/24")
-    assert Grain().empty_block(single("2001:608::1"), RangeSet()) == Range.parse("2001:608::/32")
-    assert Grain().empty_block(single("2400:608::1"), RangeSet()) == Range.parse("2400:600::/24")
+    assert Grain().empty_block(single("2001:608::"), RangeSet()) == Range.parse("2001:608::/32")
+    assert Grain().empty_block(single("2400:600::"), RangeSet()) == Range.parse("2400:600::/24")
+    assert Grain().empty_block(single("2400:608::"), RangeSet()) == Range.parse("2400:608::/29"), (
+        "and nothing before it"
+    )
 
 
 def test_in_a_shared_block_it_closes_the_smallest_registration():
     held = RangeSet([Range.parse("193.0.6.0/25")])
     assert Grain().empty_block(single("193.0.6.139"), held) == Range.parse("193.0.6.136/29")
     held = RangeSet([Range.parse("2001:608:1::/48")])
-    assert Grain().empty_block(single("2001:608:8000::1"), held) == Range.parse("2001:608:8000::/33")
-    assert Grain().empty_block(single("2001:608:4000::1"), held) == Range.parse("2001:608:4000::/34")
-    assert Grain().empty_block(single("2001:608::1"), held) == Range.parse("2001:608::/48")
+    assert Grain().empty_block(single("2001:608:8000::"), held) == Range.parse("2001:608:8000::/33")
+    assert Grain().empty_block(single("2001:608:4000::"), held) == Range.parse("2001:608:4000::/34")
+    assert Grain().empty_block(single("2001:608::"), held) == Range.parse("2001:608::/48")
 
 
 def test_of_a_known_address_it_closes_no_more_than_that():
@@ -51,8 +54,8 @@ def test_an_ipv6_network_makes_the_bits_around_it_as_fine_as_where_it_begins():
     assert grain.empty_block(single("2a00:1500::"), RangeSet()) == Range.parse("2a00:1500::/24")
     assert grain.note(Range.parse("2001:67c:4::/48")) == [(Range.parse("2001:67c::/42"), 46)]
     assert grain.note(Range.parse("2001:67c:1::/64")) == [(Range.parse("2001:67c::/44"), 48)]
-    assert grain.empty_block(single("2001:67c:9::1"), RangeSet()) == Range.parse("2001:67c:9::/48")
-    assert grain.empty_block(single("2001:67c:19::1"), RangeSet()) == Range.parse("2001:67c:18::/46")
+    assert grain.empty_block(single("2001:67c:8::"), RangeSet()) == Range.parse("2001:67c:8::/48")
+    assert grain.empty_block(single("2001:67c:18::"), RangeSet()) == Range.parse("2001:67c:18::/46")
 
 
 @given(

@@ -1,8 +1,8 @@
 """One registry at one worker: its gaps, what to ask next, and the pace.
 
 Rules of this file:
-- Coarse to fine: the largest gap first, at its middle. Large networks are most of the space, and an answer closes the
-whole range.
+- Coarse to fine: the largest gap first, at its middle (IPv6: where its widest block begins). Large networks are most of
+the space, and an answer closes the whole range.
 - What the prior aims at comes first (`aims`), and an aim that a gap holds is a gap of its own.
 - A lease is good for so many questions; then what is untouched of it goes back, for there may be larger gaps elsewhere.
 - One lookup a gap: two addresses of one gap may lie in one network, two gaps never do.
@@ -232,7 +232,7 @@ class Lane:
         gap = self._pop_gap(asking)
         if gap is None:
             return None
-        return Lookup(0, self.registry, gap.family, _middle(gap))
+        return Lookup(0, self.registry, gap.family, _middle(gap) if gap.family == 4 else _roundest(gap))
 
     def take_lookup(self, number: int, now: float) -> Lookup | None:
         """Return a question whose answer came, or None if it is not one of ours; its connection is free again."""
@@ -406,6 +406,13 @@ class Lane:
             # Nothing more can be asked at this very moment; what waits is a retry.
             at = min((each.not_before for each in self.again if each.not_before > now), default=math.inf)
         return at if at < math.inf else None
+
+
+def _roundest(gap: Range) -> int:
+    """Return the address of a gap at which the widest block begins: that is where IPv6 is given out (`grain`)."""
+    if not gap.first:
+        return 0
+    return gap.last & -(1 << (((gap.first - 1) ^ gap.last).bit_length() - 1))
 
 
 def _middle(gap: Range) -> int:
