@@ -80,6 +80,7 @@ def test_stats_as_json_have_the_promised_keys(dump_file: Path, capsys: Capture) 
     found = json.loads(capsys.readouterr().out)
     assert found == {
         "networks": 3,
+        "announced": 0,
         "addresses": 2048 + 2**96,
         "space": 2560 + 256 + 2**96,
         "settled": 2304 + 256 + 2**96,

@@ -28,6 +28,7 @@ SINGLE_ENGINES = (
         "registries",
         "history",
         "listener",
+        "origins",
     ),
 )
 ENGINE_FOLDERS = ("ledger", "lanes", "answers", "gossip")

@@ -23,6 +23,9 @@ EXIT_CODES = (
     "exit codes: 0 done, 1 ended with failures, 2 usage, 69 unavailable, 70 a bug, 75 try again, 78 bad configuration"
 )
 
+#: What --asn does, at all commands that have it.
+ASN_HELP = "ask Team Cymru who announces what is found, in bulk (crawl.asn)"
+
 
 def settings_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --config, --log-level and --version."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import sqlite3
 import sys
@@ -21,7 +22,7 @@ from typing import Any
 import zmq
 
 from whoismesh import process
-from whoismesh.command import run_command, settings_arguments
+from whoismesh.command import ASN_HELP, run_command, settings_arguments
 from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.events import (
@@ -55,6 +56,7 @@ from whoismesh.messages import (
     encode,
 )
 from whoismesh.outbox import weight
+from whoismesh.registries import ORIGINS_BUDGET
 from whoismesh.settings import Settings, load
 from whoismesh.sockets import (
     EXCHANGE_OFFSET,
@@ -162,7 +164,7 @@ class Coordinator:
         self._ledger = Ledger(
             record.id,
             record.space,
-            {registry: Budget(each.rate, each.host_rate) for registry, each in self._settings.registries.items()},
+            self._budgets(),
             epoch=record.epoch,
             origins=record.origins,
             ports=(port + RESULTS_OFFSET, port + FEED_OFFSET, port + EXCHANGE_OFFSET),
@@ -174,6 +176,12 @@ class Coordinator:
         for result in self._store.results():
             self._ledger.replay(result)
         return record
+
+    def _budgets(self) -> dict[str, Budget]:
+        found = {registry: Budget(each.rate, each.host_rate) for registry, each in self._settings.registries.items()}
+        if self._settings.asn:
+            found[ORIGINS_BUDGET] = Budget(self._settings.origins.rate, math.inf)
+        return found
 
     def _quit(self) -> None:
         """End at once: the second signal. What is being stored is stored whole or not at all, and then sent again."""
@@ -296,8 +304,8 @@ class Coordinator:
             self._stop.set()
 
     async def _part(self) -> None:
-        """Let workers hear the end and leave, then stop."""
-        deadline = time.monotonic() + PARTING_S
+        """Let workers hear the end and leave, then stop. They may still have to hear who announces what they found."""
+        deadline = time.monotonic() + PARTING_S + (self._settings.origins.patience_s if self._settings.asn else 0.0)
         while self._ledger.workers and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         self._stop.set()
@@ -344,12 +352,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--listen", required=True, metavar="tcp://HOST:PORT", help="first of four ports in a row; 0 takes free ones"
     )
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder of the ledger")
+    parser.add_argument("--asn", action="store_true", help=ASN_HELP)
     parser.add_argument("--exit-when-done", action="store_true", help="stop when every address is settled")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed in earlier runs")
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        settings = load(args.config, os.environ)
+        settings = load(args.config, os.environ, {"asn": args.asn})
 
         async def serve() -> int:
             coordinator = Coordinator(

@@ -212,12 +212,13 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
 class Statistics:
     """What a dump holds. Addresses are counted once however many networks hold them; v4 and v6 together.
 
-    `addresses` are those of all networks, also beyond the space; `held` those of the space. `problem` says what is
-    wrong with the file, if anything.
+    `addresses` are those of all networks, also beyond the space; `held` those of the space. `announced` counts the
+    networks whose origin AS is known. `problem` says what is wrong with the file, if anything.
     """
 
     space: int = 0
     networks: int = 0
+    announced: int = 0
     addresses: int = 0
     held: int = 0
     unallocated: int = 0
@@ -238,6 +239,7 @@ class Statistics:
         """Return plain values for JSON."""
         return {
             "networks": self.networks,
+            "announced": self.announced,
             "addresses": self.addresses,
             "space": self.space,
             "settled": self.settled,
@@ -270,6 +272,7 @@ def statistics(dump: Dump) -> Statistics:
             setattr(found, record.kind, getattr(found, record.kind) + record.range.size)
             continue
         found.networks += 1
+        found.announced += record.asn is not None
         row = found.by_registry.setdefault(record.registry, {"networks": 0, "addresses": 0})
         row["networks"] += 1
         part = fresh(record.registry, record.range)

@@ -39,6 +39,9 @@ MAX_TAILS = 20_000
 #: is given up; everything that failed is to be tried once more; a block that the mesh knows from a process that is gone
 #: with its result gets a number in the accepted log.
 OWN_STATUSES = ABANDONED, RETRY, ADOPTED = "abandoned", "retry", "adopted"
+#: Statuses of results that are records only: they settle nothing, name no block and are no lookup's.
+#: `payload` of origins is a list of [first bytes, last bytes, asn or nil, asn_cidr or nil] (lanes.origins).
+RECORDS_ONLY = (ORIGINS,) = ("origins",)
 
 
 def _pack_range(value: Range) -> list[bytes]:
@@ -239,7 +242,7 @@ class Welcome(Message):
         "feed": checks.count,
         "exchange": checks.count,
         "renew_s": checks.number,
-        "unlimited": checks.list_of(checks.registry, 5),
+        "unlimited": checks.list_of(checks.asked, 6),
         "clock_s": checks.number,
     }
     origin: int
@@ -326,7 +329,7 @@ class PermitRequest(Message):
     """Worker to coordinator: it could use `count` lookups of that registry's budget; replaces its earlier wish."""
 
     TYPE = 9
-    CHECKS: ClassVar = {"origin": checks.count, "registry": checks.registry, "count": checks.count}
+    CHECKS: ClassVar = {"origin": checks.count, "registry": checks.asked, "count": checks.count}
     origin: int
     registry: str
     count: int
@@ -342,7 +345,7 @@ class Permits(Message):
 
     TYPE = 10
     CHECKS: ClassVar = {
-        "registry": checks.registry,
+        "registry": checks.asked,
         "clock_s": checks.number,
         "delays_s": checks.list_of(checks.number, 1_000),
         "wait_s": checks.number,

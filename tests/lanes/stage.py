@@ -59,9 +59,10 @@ class Host:
         host_rate: float = math.inf,
         unlimited: tuple[str, ...] = UNLIMITED,
         join: bool = True,
+        origins: tuple[int, float] | None = None,
     ) -> None:
         lanes = {registry: Lane(registry, protocols, host_rate, connections) for registry in REGISTRIES}
-        self.lanes = Lanes(lanes, BASES, "host", lambda: 0.5, "tcp://me:1")
+        self.lanes = Lanes(lanes, BASES, "host", lambda: 0.5, "tcp://me:1", origins=origins)
         self.now = 100.0
         self.unlimited = unlimited
         self.grants = 0

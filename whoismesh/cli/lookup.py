@@ -39,5 +39,6 @@ def _line(address: tuple[int, int], record: Record | None) -> str:
     if not isinstance(record, Network):
         return f"{text}: {record.kind}, {record.range} ({record.reason})"
     holder = record.holder.name or record.holder.handle or "holder not named"
-    details = [str(record.range), record.name, holder, record.country, record.registry]
+    origin = f"AS{record.asn} {record.asn_cidr or ''}".strip() if record.asn is not None else None
+    details = [str(record.range), record.name, holder, record.country, record.registry, origin]
     return f"{text}: " + ", ".join(each for each in details if each)

@@ -19,6 +19,7 @@ from whoismesh.gossip import Gossip
 from whoismesh.lanes.events import Broken, Instruction, Keep, Note, Send
 from whoismesh.lanes.findings import Findings
 from whoismesh.lanes.lane import Lane, Lookup
+from whoismesh.lanes.origins import Origins
 from whoismesh.ledger.budgets import MAX_WAIT_S
 from whoismesh.messages import Return, Signal
 from whoismesh.networks import Network
@@ -46,12 +47,14 @@ class Outcomes:
         gossip: Gossip,
         findings: Findings,
         counters: Counter[str],
+        origins: Origins | None = None,
     ) -> None:
         self._lanes = lanes
         self._bases = bases
         self._gossip = gossip
         self._findings = findings
         self._counters = counters
+        self._origins = origins
 
     def _lookup(self, number: int, now: float) -> tuple[Lane, Lookup] | None:
         for lane in self._lanes.values():
@@ -93,6 +96,8 @@ class Outcomes:
         self._gossip.learn(block)
         for each in self._lanes.values():
             each.close(network.range)
+        if self._origins is not None:
+            self._origins.found(lookup.registry, network.range)
         payload = pack(network.shortened().to_map())
         return self._findings.keep(self._gossip.origin, lookup, answer, now, payload=payload, block=block)
 

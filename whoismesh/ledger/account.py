@@ -57,6 +57,9 @@ class Account:
             case messages.ADOPTED:
                 self._log(result)
                 return
+            case messages.ORIGINS:
+                self.counters["origins"] += 1
+                return
             case Status.NETWORK if result.range.contains(asked) and self._log(result):
                 parts = self._network(result)
             case _ if settled:

@@ -44,6 +44,7 @@ from whoismesh.ledger.roster import Roster
 from whoismesh.messages import (
     ABANDONED,
     ADOPTED,
+    ORIGINS,
     Acknowledge,
     Discovered,
     Join,
@@ -207,6 +208,8 @@ class Ledger:
                     self.desk.take_out(lease, ranges)
                 return []
             case PermitRequest(registry=registry, count=count):
+                if registry not in self.budgets:
+                    return []  # origins, which only some crawls ask for
                 self.budgets[registry].request(worker.origin, count, worker.host.rpartition(":")[0])
                 return self._deal(registry, now)
             case Signal():
@@ -271,7 +274,8 @@ class Ledger:
         self._senders.pop(worker.sender, None)
         for registry in REGISTRIES:
             self._lending.forget(worker.origin, registry)
-            self.budgets[registry].forget(worker.origin)
+        for budget in self.budgets.values():
+            budget.forget(worker.origin)
         for lease in [each for each in self.desk.leases.values() if each.origin == worker.origin]:
             self.desk.end_lease(lease, (), now, lost=how == "worker_lost")
         level = "info" if how == "worker_left" else "warning"
@@ -294,7 +298,7 @@ class Ledger:
         accepted = len(self.log)
         for result in results:
             self._intake.stored(result)
-            if result.status not in (Status.FAILED, Status.MALFORMED):
+            if result.status not in (Status.FAILED, Status.MALFORMED, ORIGINS):
                 self.health[result.registry].reached(now)
             self.account.settle(result, now)
         out = self._acknowledge(results)
@@ -400,7 +404,7 @@ class Ledger:
     # -- time ---------------------------------------------------------------------------------------------------
 
     def _tick(self, now: float) -> list[Instruction]:
-        out = [instruction for registry in REGISTRIES for instruction in self._deal(registry, now)]
+        out = [instruction for name in self.budgets for instruction in self._deal(name, now)]
         if now < self._housekeeping_at:
             return out
         self._housekeeping_at = now + HOUSEKEEPING_S

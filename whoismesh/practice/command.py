@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="address to serve at (default: %(default)s); another one lets anybody ask who reaches it",
     )
     parser.add_argument(
-        "--port", type=int, default=0, metavar="N", help="first of ten consecutive ports (default: free)"
+        "--port", type=int, default=0, metavar="N", help="first of eleven consecutive ports (default: free)"
     )
     parser.add_argument(
         "--rate-limit", type=float, metavar="N", help="lookups a second that one address may make at one registry"
@@ -74,6 +74,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=FAULTS,
         metavar="KIND,...",
         help=f"how they go wrong: {', '.join(Fault)}, or all (default: {','.join(FAULTS)})",
+    )
+    parser.add_argument(
+        "--origin-faults", type=float, default=0.0, metavar="SHARE", help="part of the batches of origins that go wrong"
+    )
+    parser.add_argument(
+        "--origin-fault-kinds",
+        type=_kinds(Fault),
+        default=FAULTS,
+        metavar="KIND,...",
+        help="how: as --fault-kinds (default: the same)",
     )
     parser.add_argument(
         "--quirks", type=float, default=0.0, metavar="SHARE", help="part of the questions with an odd, true answer"
@@ -105,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
         retry_after=args.retry_after,
         weather=weather,
         quirks=quirks,
+        origin_weather=Weather(args.latency, args.origin_faults, args.seed, args.origin_fault_kinds),
         first_port=args.port,
         log=args.log,
         keep_requests=False,
