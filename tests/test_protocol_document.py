@@ -26,6 +26,7 @@ from whoismesh.messages import (
     MAX_SENT_BYTES,
     MAX_TAILS,
     OWN_STATUSES,
+    RECORDS_ONLY,
     TYPES,
     Compare,
     Digest,
@@ -168,6 +169,7 @@ def test_closed_sets_are_told_whole() -> None:
     sent = set(Status) - set(NO_ANSWER) - {Status.TRUNCATED} | {Status.FAILED, Status.MALFORMED}
     assert set(re.findall(r"`(\w+)`", told[0])) == sent
     assert set(re.findall(r"`(\w+)`", told[1])) == set(OWN_STATUSES)
+    assert set(re.findall(r"A result of status `(\w+)` is a record only", FLAT)) == set(RECORDS_ONLY)
 
 
 def test_hashes_are_what_the_text_says() -> None:
