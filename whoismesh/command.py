@@ -26,6 +26,11 @@ EXIT_CODES = (
 #: What --asn does, at all commands that have it.
 ASN_HELP = "ask Team Cymru who announces what is found, in bulk (crawl.asn)"
 
+#: What --bulk does, likewise.
+BULK_HELP = (
+    "RPSL databases (ripe.db.inetnum.gz and the like) to take networks from before anything is asked (crawl.bulk)"
+)
+
 
 def settings_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --config, --log-level and --version."""

@@ -37,8 +37,8 @@ MAX_TAILS = 20_000
 
 #: Statuses of results that the coordinator itself puts into its store: a block that workers died over again and again
 #: is given up; everything that failed is to be tried once more; a block that the mesh knows from a process that is gone
-#: with its result gets a number in the accepted log.
-OWN_STATUSES = ABANDONED, RETRY, ADOPTED = "abandoned", "retry", "adopted"
+#: with its result gets a number in the accepted log; a network of a bulk file; a bulk file that was read to its end.
+OWN_STATUSES = ABANDONED, RETRY, ADOPTED, BULK, IMPORTED = "abandoned", "retry", "adopted", "bulk", "imported"
 #: Statuses of results that are records only: they settle nothing, name no block and are no lookup's.
 #: `payload` of origins is a list of [first bytes, last bytes, asn or nil, asn_cidr or nil] (lanes.origins).
 RECORDS_ONLY = (ORIGINS,) = ("origins",)

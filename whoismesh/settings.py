@@ -98,6 +98,7 @@ class Settings:
     attempts: int = 3
     give_up_s: float = 20.0
     asn: bool = False
+    bulk: tuple[Path, ...] = ()
     origins: OriginSettings = OriginSettings()
     mesh: MeshSettings = MeshSettings()
     registries: Mapping[str, RegistrySettings] = field(default_factory=dict)
@@ -130,7 +131,7 @@ def load(
     *,
     needs_space: bool = True,
 ) -> Settings:
-    """Read the settings. `flags` has `space` (list of texts), `contact` and `asn` where they were given.
+    """Read the settings. `flags` has `space` and `bulk` (lists of texts), `contact` and `asn` where they were given.
 
     Raises ConfigError with every problem found.
     """
@@ -228,6 +229,7 @@ class _Reader:
             attempts=self._count("crawl.attempts", crawl.get("attempts", 3)),
             give_up_s=self._number("crawl.give_up_s", crawl.get("give_up_s", 20.0)),
             asn=self._flag("crawl.asn", crawl.get("asn", False)),
+            bulk=self._paths("crawl.bulk", crawl.get("bulk", [])),
             origins=self._origins(table),
             mesh=MeshSettings(
                 **{
@@ -307,6 +309,12 @@ class _Reader:
             return 1
         return value
 
+    def _paths(self, key: str, value: Any) -> tuple[Path, ...]:
+        if isinstance(value, list) and all(isinstance(each, str) and each for each in value):
+            return tuple(map(Path, value))
+        self._problem(key, "expected a list of files", value)
+        return ()
+
     def _flag(self, key: str, value: Any) -> bool:
         if not isinstance(value, bool):
             self._problem(key, "expected true or false", value)
@@ -381,11 +389,11 @@ class _Reader:
         return PROTOCOLS
 
 
-_CRAWL = frozenset({"space", "contact", "lease_s", "attempts", "give_up_s", "asn"})
+_CRAWL = frozenset({"space", "contact", "lease_s", "attempts", "give_up_s", "asn", "bulk"})
 _MESH = frozenset(each.name for each in fields(MeshSettings))
 _ORIGINS = frozenset(each.name for each in fields(OriginSettings))
 _REGISTRY = frozenset(each.name for each in fields(RegistrySettings))
-_LISTS = frozenset({"space", "protocols"})
+_LISTS = frozenset({"space", "protocols", "bulk"})
 _TEXTS = frozenset({"proxy", "api_key"})
 #: Every variable there is, and the keys it goes to.
 _VARIABLES = {

@@ -14,12 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from whoismesh.addresses import Range
 from whoismesh.checks import CRAWL_ID_BYTES
 from whoismesh.errors import StateError
-from whoismesh.messages import ORIGINS, OWN_STATUSES, RECORDS_ONLY, RETRY, Result
+from whoismesh.messages import IMPORTED, ORIGINS, OWN_STATUSES, RECORDS_ONLY, RETRY, Result
 from whoismesh.origins import read_origins
+from whoismesh.packing import unpack
 from whoismesh.registries import REGISTRIES
 from whoismesh.storage import open_database, transaction
 
@@ -150,11 +152,16 @@ class LedgerStore:
         """
         query = (
             "SELECT first, last, registry, payload FROM results WHERE number IN (SELECT max(number) FROM results "
-            "WHERE status = 'network' AND length(asked) = length(first) AND asked BETWEEN first AND last "
+            "WHERE status IN ('network', 'bulk') AND length(asked) = length(first) AND asked BETWEEN first AND last "
             "GROUP BY first, last) ORDER BY length(first), first, last"
         )
         for first, last, registry, payload in self._database.execute(query):
             yield Range.from_bytes(first, last), registry, payload
+
+    def imported(self) -> list[dict[str, Any]]:
+        """Return what is known of each bulk file that was read to its end (ledger.bulk)."""
+        query = "SELECT payload FROM results WHERE status = ? ORDER BY number"
+        return [unpack(payload) for (payload,) in self._database.execute(query, (IMPORTED,))]
 
     def gather_origins(self) -> None:
         """Make what Team Cymru told of each network a table that this connection sees alone; the newest counts.

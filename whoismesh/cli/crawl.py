@@ -13,10 +13,11 @@ from typing import Any
 
 from whoismesh import crawl as crawling
 from whoismesh.cli.stats import print_statistics
-from whoismesh.command import ASN_HELP, EXIT_CODES
+from whoismesh.command import ASN_HELP, BULK_HELP, EXIT_CODES
 from whoismesh.dump import open_dump, statistics
 from whoismesh.dump_writer import write_dump
 from whoismesh.errors import ConfigError, UsageError
+from whoismesh.ledger.bulk import reports
 from whoismesh.logs import LEVELS
 from whoismesh.progress import Progress, duration
 from whoismesh.settings import Settings, load
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--contact", default="", metavar="MAIL", help="how the registries can reach you; the real ones need it"
     )
+    parser.add_argument("--bulk", nargs="+", action="extend", default=[], metavar="FILE", help=BULK_HELP)
     parser.add_argument("--asn", action="store_true", help=ASN_HELP)
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="worker processes (default: 2)")
     parser.add_argument(
@@ -69,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             config=args.config,
             state=args.state,
             workers=args.workers,
-            environment=crawling.child_environment(args.space, args.contact, asn=args.asn),
+            environment=crawling.child_environment(args.space, args.contact, asn=args.asn, bulk=args.bulk),
             log_level=args.log_level,
             retry_failed=args.retry_failed,
             on_status=progress.status,
@@ -87,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
         print_statistics(found)
         each = f"{work['lookups'] / found.networks:.3f} lookups a network" if found.networks else "no network"
         print(f"{work['lookups']:,} lookups, {work['hits']:,} hits, {work['duplicates']:,} duplicates: {each}")
+        for line in reports(work["imported"]):
+            print(line)
         if "origins" in work:
             origins = work["origins"]
             told = f"{origins['batches']:,} batches asked who announces them"
@@ -97,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace) -> Settings:
     """Return the settings, or report what is wrong with them: what stood on the command line as usage."""
-    flags = {"space": args.space, "contact": args.contact, "asn": args.asn}
+    flags = {"space": args.space, "contact": args.contact, "asn": args.asn, "bulk": args.bulk}
     try:
         return load(args.config, os.environ, flags)
     except ConfigError as error:
@@ -115,6 +119,7 @@ def _work(state: Path, *, asn: bool) -> dict[str, Any]:
             counters.update({name: int(count) for name, count in each.items()})
         found: dict[str, Any] = {name: counters[name] for name in ("lookups", "hits")}
         found["duplicates"] = store.count_duplicates()
+        found["imported"] = store.imported()
         if asn:
             store.gather_origins()
             found["origins"] = {

@@ -23,6 +23,9 @@ from whoismesh.ledger.events import (
     Collected,
     Event,
     Finish,
+    Import,
+    Imported,
+    ImportOver,
     Instruction,
     Note,
     Publish,
@@ -45,6 +48,7 @@ from whoismesh.messages import (
     ABANDONED,
     ADOPTED,
     ORIGINS,
+    OWN_STATUSES,
     Acknowledge,
     Discovered,
     Join,
@@ -108,6 +112,7 @@ class Ledger:
         self.crawl = crawl
         self.account = Account(space, attempts)
         self.coverage = self.account.coverage
+        self.bulk = self.account.bulk
         self.desk = self.account.desk
         self.log = self.account.log
         self.networks = self.account.networks
@@ -148,6 +153,8 @@ class Ledger:
                 out = self._stored(results, now)
             case Asked(sender, message):
                 out = self._asked(sender, message, now)
+            case Import() | Imported() | ImportOver():
+                out = self._import(event)
             case Tick():
                 out = self._tick(now)
         return out + self._serve(now)
@@ -298,7 +305,7 @@ class Ledger:
         accepted = len(self.log)
         for result in results:
             self._intake.stored(result)
-            if result.status not in (Status.FAILED, Status.MALFORMED, ORIGINS):
+            if result.status not in (Status.FAILED, Status.MALFORMED, ORIGINS, *OWN_STATUSES):
                 self.health[result.registry].reached(now)
             self.account.settle(result, now)
         out = self._acknowledge(results)
@@ -356,7 +363,7 @@ class Ledger:
     def _serve(self, now: float) -> list[Instruction]:
         """Grant leases to whoever waits for one; where nothing is left, have the slowest lease split."""
         out: list[Instruction] = []
-        if now < self._adopting_until:
+        if now < self._adopting_until or self.bulk.running:
             return out
         for worker, grants in self._lending.serve(now):
             out.append(Send(worker.sender, Leases(self.crawl, grants)))
@@ -434,7 +441,22 @@ class Ledger:
         notes = [Note("block_abandoned", {"registry": each.registry, "at": str(each.asked)}, "error") for each in found]
         return [Store(tuple(found)), *notes]
 
+    def _import(self, event: Import | Imported | ImportOver) -> list[Instruction]:
+        """Have what bulk files hold stored, before anything is lent."""
+        match event:
+            case Import():
+                found = self.bulk.results(event, self._own_origin, self._own_sequence)
+            case Imported():
+                found = [self.bulk.result_of_file(event, self._own_origin, self._own_sequence + 1)]
+            case ImportOver():
+                self.bulk.over()
+                found = []
+        self._own_sequence += len(found)
+        return [Store(tuple(found))] if found else []
+
     def _finish(self, now: float) -> list[Instruction]:
+        if self.bulk.running:
+            return []
         if self.coverage.complete:
             if self.finished is not None and self.finished.complete:
                 return []

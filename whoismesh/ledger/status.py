@@ -17,7 +17,8 @@ def status(ledger: Ledger, now: float) -> dict[str, Any]:
     """Return the state: counts of addresses (v4 and v6 together), of networks, and a row a registry and a worker.
 
     `accepted` is the length of the accepted log, `members` counts the workers also where there are too many for rows.
-    Rates are lookups or answers a second of late; `budget` is the rate in force, None for no limit.
+    `importing` is how far the import of bulk files is, None where there is none. Rates are lookups or answers a second
+    of late; `budget` is the rate in force, None for no limit.
     """
     coverage = ledger.coverage
     fleet: Counter[str] = Counter()
@@ -38,6 +39,7 @@ def status(ledger: Ledger, now: float) -> dict[str, Any]:
         "results": ledger.counters["results"],
         "complete": coverage.complete,
         "finished": ledger.finished is not None,
+        "importing": ledger.bulk.progress,
         "by_registry": {
             registry: {
                 "networks": ledger.networks[registry],

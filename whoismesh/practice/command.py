@@ -15,6 +15,7 @@ from whoismesh import process
 from whoismesh.addresses import parse_space
 from whoismesh.command import EXIT_CODES
 from whoismesh.errors import UnavailableError
+from whoismesh.practice.bulk_files import write_bulk_files
 from whoismesh.practice.faults import FAULTS, Fault, RetryAfter, Weather
 from whoismesh.practice.quirks import QUIRKS, Quirk, Quirks
 from whoismesh.practice.server import HOST, PracticeRegistries
@@ -37,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--table", type=Path, metavar="FILE", help="allocation table: CSV or delegated-extended, may be gzipped"
     )
     parser.add_argument("--config-out", type=Path, metavar="FILE", help="write the config for a crawl of these here")
+    parser.add_argument(
+        "--bulk-out", type=Path, metavar="DIR", help="write RPSL databases of RIPE NCC, APNIC and AFRINIC here (--bulk)"
+    )
     parser.add_argument(
         "--space", nargs="+", metavar="TEXT", help="space of that config: CIDRs and ranges (default: the whole table)"
     )
@@ -130,6 +134,8 @@ def run(args: argparse.Namespace) -> int:
             if args.config_out is not None:
                 _write_whole(args.config_out, practice.config_text(space))
                 where = f"config in {args.config_out}"
+            if args.bulk_out is not None:
+                where += f"; {len(write_bulk_files(table, args.bulk_out))} bulk files in {args.bulk_out}"
             registries = {row.registry for row in table.rows() if row.held} & set(REGISTRIES)
             print(
                 f"practice registries ready: {table.network_count} networks of {len(registries)} registries; {where}",
