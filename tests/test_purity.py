@@ -29,6 +29,8 @@ SINGLE_ENGINES = (
         "history",
         "listener",
         "origins",
+        "bulk.splitting",
+        "bulk.reading",
     ),
 )
 ENGINE_FOLDERS = ("ledger", "lanes", "answers", "gossip")

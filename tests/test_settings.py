@@ -55,6 +55,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         attempts = 7
         give_up_s = inf
         asn = true
+        bulk = ["ripe.db.inetnum.gz", "/data/afrinic.db"]
         [origins]
         whois = "127.0.0.1:4300"
         rate = 0.5
@@ -86,6 +87,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
     assert settings.give_up_s == math.inf
     assert settings.mesh == MeshSettings(1_000, 32, 5)
     assert settings.asn
+    assert settings.bulk == (Path("ripe.db.inetnum.gz"), Path("/data/afrinic.db"))
     assert settings.origins == OriginSettings(
         "127.0.0.1:4300", 0.5, 500, 7.0, 9.0, 3.0, 4.0, "http://proxy.example.org:3128"
     )
@@ -115,7 +117,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         "whois", "rate", "batch", "patience_s", "timeout_s", "connect_timeout_s", "read_timeout_s", "proxy",
     }  # fmt: skip
     assert {each.name for each in dataclasses.fields(Settings)} == {
-        "space", "contact", "lease_s", "attempts", "give_up_s", "asn", "origins", "mesh", "registries",
+        "space", "contact", "lease_s", "attempts", "give_up_s", "asn", "bulk", "origins", "mesh", "registries",
     }  # fmt: skip
 
 
@@ -207,7 +209,7 @@ def test_a_worker_needs_no_space() -> None:
     [
         (
             "[crawl]\nrate = 1",
-            "crawl.rate: no such setting; expected one of asn, attempts, contact, give_up_s, lease_s, space",
+            "crawl.rate: no such setting; expected one of asn, attempts, bulk, contact, give_up_s, lease_s, space",
         ),
         ("[registries.arin]\nrates = 1", "registries.arin.rates: no such setting; expected one of api_key, "),
         ("[registries.iana]\nrate = 1", "registries.iana: no such registry; expected one of arin, ripencc"),

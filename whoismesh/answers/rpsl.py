@@ -9,7 +9,7 @@ objects are routing policy and `inetrev:` is reverse DNS: neither is a registrat
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from whoismesh.addresses import Range, format_address
 from whoismesh.answers.ipwhois_parser import WhoisReading, read_whois
@@ -119,16 +119,17 @@ def read_fields(registry: str, data: bytes) -> tuple[str, _Fields]:
     return next(iter(fields), ""), fields
 
 
-def read_object(registry: str, found: Range, fields: _Fields, organisations: Mapping[str, str]) -> Registration:
+def read_object(registry: str, found: Range, fields: _Fields, name_of: Callable[[str], str | None]) -> Registration:
     """Return the registration that an object of a bulk file is: what ipwhois makes of it, without its half millisecond.
 
-    `organisations` maps handles in capitals to names.
+    `name_of` an organisation's handle in capitals is what it is called, None where that is not known.
     """
     if registry == "lacnic":
         dates = (_value(fields, key) for key in ("created", "changed"))
         return _lacnic(found, fields, WhoisReading(None, _first(fields, "owner"), _value(fields, "country"), *dates))
     org = (_value(fields, "org") or "").upper()
-    named = {org: {"org-name": [organisations[org]]}} if org in organisations else {}
+    called = name_of(org) if org else None
+    named = {org: {"org-name": [called]}} if called is not None else {}
     reading = WhoisReading(_first(fields, "netname"), _first(fields, "descr"))
     return _ripe_like(registry, found, fields, named, reading)
 

@@ -5,7 +5,6 @@ What comes out is steps of about half a second, so that whoever drives this can 
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import zlib
 from collections import Counter, deque
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from whoismesh.addresses import Range
-from whoismesh.bulk.reading import Skipped, network_of, organisation_of
+from whoismesh.bulk.reading import Skipped, candidate_of, network_of, organisation_of
 from whoismesh.bulk.selection import Selection
 from whoismesh.bulk.splitting import Splitter
 from whoismesh.errors import ConfigError
@@ -31,6 +30,9 @@ _MOST_NETWORKS = 1_000
 MOST_PROBLEMS = 20
 #: What every gzip member begins with (RFC 1952 section 2.3.1).
 _GZIP = b"\x1f\x8b"
+_GZIP_MEMBER = 16 + zlib.MAX_WBITS
+#: Packed bytes taken at once: so many are lost before a damage. What they hold is unpacked a piece at a time.
+_PACKED_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +124,16 @@ def digest_of(path: Path) -> str:
 
 def _first_pass(report: FileReport, space: RangeSet, selection: Selection, begin: int) -> Iterator[Step]:
     """Note every registration of a file; its objects are numbered from the one after `begin`."""
-    path, modified_at = report.path, report.path.stat().st_mtime
+    path = report.path
     for share, objects in _objects(report):
         for line, data in objects:
             report.objects += 1
             if data is None:
                 _malformed(report, line, "expected an object, got one without end")
                 continue
-            found = network_of(data, space, path.name, modified_at, {})
-            if isinstance(found, Network):
-                selection.add(begin + report.objects, found.registry, found.range)
+            found = candidate_of(data, space)
+            if isinstance(found, tuple):
+                selection.add(begin + report.objects, *found)
             elif found is None:
                 report.skipped[Skipped.COMMENT] += 1
             elif found.why is Skipped.OTHER_CLASS and (organisation := organisation_of(data)) is not None:
@@ -159,27 +161,16 @@ def _second_pass(reports: Sequence[FileReport], space: RangeSet, selection: Sele
                 if number != wanted:
                     continue
                 wanted = next(numbers, 0)
-                found = _named(data, space, path.name, modified_at, selection) if data is not None else None
-                if found is not None:
+                found = network_of(data, space, path.name, modified_at, selection.name_of) if data is not None else None
+                if isinstance(found, Network):
                     report.taken += 1
-                    networks.append(found)
+                    networks.append(BulkNetwork(found.registry, found.range, pack(found.shortened().to_map())))
+                elif found is not None:
+                    report.skipped[found.why] += 1  # it only seemed to be one
             while len(networks) >= _MOST_NETWORKS:
                 some = tuple(networks.popleft() for _ in range(_MOST_NETWORKS))
                 yield Step(path, False, share, report.objects, some)
         yield Step(path, False, 1.0, report.objects, tuple(networks), report)
-
-
-def _named(data: bytes, space: RangeSet, name: str, modified_at: float, selection: Selection) -> BulkNetwork | None:
-    """Return a chosen network with its organisation's name, None should the file have changed since the first pass."""
-    found = network_of(data, space, name, modified_at, {})
-    if not isinstance(found, Network):
-        return None
-    handle = (found.holder.handle or "").upper()
-    called = selection.name_of(handle) if handle else None
-    if called is not None:
-        named = network_of(data, space, name, modified_at, {handle: called})
-        found = named if isinstance(named, Network) else found
-    return BulkNetwork(found.registry, found.range, pack(found.shortened().to_map()))
 
 
 def _malformed(report: FileReport, line: int, reason: str) -> None:
@@ -192,18 +183,35 @@ def _objects(report: FileReport) -> Iterator[tuple[float, Iterator[tuple[int, by
     """Yield (share of the file, objects in the next piece of it); a file that ends early is read as far as it goes."""
     size = max(1, report.path.stat().st_size)
     splitter = Splitter()
-    with open(report.path, "rb") as raw:
-        packed = raw.read(2) == _GZIP
-        raw.seek(0)
-        file: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=raw) if packed else raw
-        while True:
-            try:
-                piece = file.read(_PIECE_BYTES)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                report.whole = False
-                report.problems.append(f"{report.path}:{splitter.line}: the rest cannot be unpacked: {error}")
-                return
-            if not piece:
-                yield 1.0, splitter.end()
-                return
-            yield raw.tell() / size, splitter.feed(piece)
+    with open(report.path, "rb") as file:
+        try:
+            for piece in _pieces(file):
+                yield file.tell() / size, splitter.feed(piece)
+        except (EOFError, zlib.error) as error:
+            report.whole = False
+            report.problems.append(f"{report.path}:{splitter.line}: the rest cannot be unpacked: {error}")
+            return
+        yield 1.0, splitter.end()
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the text of a file. Raises EOFError, zlib.error where gzip ends early, after all that came before.
+
+    (The gzip module keeps back what it has unpacked before an error.)
+    """
+    packed = file.read(len(_GZIP)) == _GZIP
+    file.seek(0)
+    if not packed:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
+        return
+    member = zlib.decompressobj(_GZIP_MEMBER)
+    while data := file.read(_PACKED_BYTES):
+        while data:
+            if member.eof:
+                member = zlib.decompressobj(_GZIP_MEMBER)
+            yield member.decompress(data, _PIECE_BYTES)
+            # Behind the last member there may be zeros (RFC 1952 knows no padding, tapes and gzip do).
+            data = member.unused_data.lstrip(b"\0") if member.eof else member.unconsumed_tail
+    if not member.eof:
+        raise EOFError("it ends early")

@@ -7,7 +7,7 @@ readings together.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,7 +15,7 @@ from whoismesh.addresses import Range
 from whoismesh.answers.outcome import Reply, Status
 from whoismesh.answers.ranges import read_range
 from whoismesh.answers.rpsl import ORGANISATION, read_fields, read_object
-from whoismesh.answers.verdict import judge
+from whoismesh.answers.verdict import judge, seems_ordinary
 from whoismesh.networks import Network
 from whoismesh.rangesets import RangeSet
 
@@ -78,14 +78,47 @@ def organisation_of(data: bytes) -> Organisation | None:
     return Organisation(fields[key][0].strip().upper(), name[0].strip()) if key == ORGANISATION and name else None
 
 
+def nobody(handle: str) -> str | None:
+    """Return no name, whatever the handle: the organisations are not known."""
+    return None
+
+
+def candidate_of(data: bytes, space: RangeSet) -> tuple[str, Range] | NotTaken | None:
+    """Return registry and range of an object that seems to be a network of the space, or why it is not taken.
+
+    None is a mere comment. `network_of` has the last word; this one looks no further than it has to.
+    """
+    seen = _registration(data, space)
+    if not isinstance(seen, _Seen):
+        return seen
+    if seems_ordinary(seen.range, seen.data):
+        return seen.registry, seen.range
+    found = _judged(seen, "", 0.0, nobody)
+    return (found.registry, found.range) if isinstance(found, Network) else found
+
+
 def network_of(
-    data: bytes, space: RangeSet, file: str, fetched_at: float, organisations: Mapping[str, str]
+    data: bytes, space: RangeSet, file: str, fetched_at: float, name_of: Callable[[str], str | None]
 ) -> Network | NotTaken | None:
     """Return what an object is: a network that meets the space, or why it is not taken; None for a mere comment.
 
-    `file` is named in the record as who answered, `fetched_at` (seconds since 1970) is the file's age;
-    `organisations` maps handles in capitals to names.
+    `file` is named in the record as who answered, `fetched_at` (seconds since 1970) is the file's age; `name_of` the
+    handle of an organisation in capitals is what it is called.
     """
+    seen = _registration(data, space)
+    return _judged(seen, file, fetched_at, name_of) if isinstance(seen, _Seen) else seen
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A registration at first sight: whose it is, its range, and its bytes without comments before it."""
+
+    registry: str
+    range: Range
+    data: bytes
+
+
+def _registration(data: bytes, space: RangeSet) -> _Seen | NotTaken | None:
     if data.startswith(_COMMENTS):
         data = _without_comments(data)
         if not data:
@@ -105,17 +138,14 @@ def network_of(
     if source is None:
         return NotTaken(Skipped.MALFORMED, f"{found} has no source: its end is missing")
     registry = SOURCES.get(source)
-    if registry is None:
-        return NotTaken(Skipped.OTHER_SOURCE)
-    return _judged(data, registry, found, file, fetched_at, organisations)
+    return _Seen(registry, found, data) if registry is not None else NotTaken(Skipped.OTHER_SOURCE)
 
 
-def _judged(
-    data: bytes, registry: str, found: Range, file: str, fetched_at: float, organisations: Mapping[str, str]
-) -> Network | NotTaken:
-    _, fields = read_fields(registry, data)
-    registration = read_object(registry, found, fields, organisations)
-    answer = judge(Reply(registry, "bulk", found.family, found.first, b"", file, fetched_at), registration)
+def _judged(seen: _Seen, file: str, fetched_at: float, name_of: Callable[[str], str | None]) -> Network | NotTaken:
+    _, fields = read_fields(seen.registry, seen.data)
+    registration = read_object(seen.registry, seen.range, fields, name_of)
+    reply = Reply(seen.registry, "bulk", seen.range.family, seen.range.first, b"", file, fetched_at)
+    answer = judge(reply, registration)
     if answer.network is not None:
         return answer.network
     why = _OF_STATUS.get(answer.status, Skipped.MALFORMED)

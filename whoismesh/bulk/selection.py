@@ -1,7 +1,8 @@
 """Which of millions of registrations are the outermost, found in a scratch file, so that memory stays bounded.
 
 Two registrations of one registry nest where one holds the other: then the inner one is its holder's own assignment.
-Those of two registries do not: what was transferred out of a block is registered for itself.
+Those of two registries do not: what was transferred out of a block is registered for itself. Where assignments are
+wanted too, `Selection._outermost` is where they are told apart.
 """
 
 from __future__ import annotations
