@@ -159,11 +159,16 @@ def _error_lines(document: Mapping[str, Any]) -> list[str]:
     return [line for value in values if isinstance(value, str) for line in value[:2000].splitlines()]
 
 
-def _linked(registry: str, document: Mapping[str, Any], bases: Mapping[str, str]) -> str | None:
-    """Return the other registry to which an answer links as the one with more (rel `related`, RFC 8288), or None."""
+def _linked(
+    registry: str, document: Mapping[str, Any], bases: Mapping[str, str], relation: str = "related"
+) -> str | None:
+    """Return the other registry to which an answer links as the one with more (rel `related`, RFC 8288), or None.
+
+    One that links to itself (rel `self`) at another registry was fetched there by the one that was asked.
+    """
     links = document.get("links")
     for each in links[:_MAX_LINKS] if isinstance(links, list) else ():
-        if isinstance(each, dict) and each.get("rel") == "related" and isinstance(each.get("href"), str):
+        if isinstance(each, dict) and each.get("rel") == relation and isinstance(each.get("href"), str):
             keeper = servers.registry_of_url(each["href"], bases)
             if keeper not in (None, registry):
                 return keeper
@@ -213,7 +218,8 @@ def _registration(
         registered=timestamp(events.get("registration")),
         changed=timestamp(events.get("last changed")),
         description=reading.description,
-        keeper=servers.registry_of_whois(document.get("port43"), bases),
+        keeper=servers.registry_of_whois(document.get("port43"), bases)
+        or _linked(reply.registry, document, bases, "self"),
     )
 
 

@@ -244,7 +244,10 @@ class PracticeRegistries:
             else:
                 verdict = judge(self._table, registry, self._misplaced(registry, asked, decision))
                 kind = verdict.kind
-                answer = rdap_answers.answer(registry, verdict, text, self._urls)
+                speaker = registry
+                if quirk is Quirk.PROXIED and registry == "apnic" and verdict.owner is not None:
+                    speaker, verdict = verdict.owner, judge(self._table, verdict.owner, verdict.asked)
+                answer = rdap_answers.answer(speaker, verdict, text, self._urls)
                 if quirk is not None and isinstance(answer.body, dict) and kind is Kind.NETWORK:
                     answer = replace(answer, body=odd_network(quirk, registry, answer.body, verdict))
         self._note(now, registry, "rdap", text, kind, decision)
