@@ -533,7 +533,7 @@ def test_an_errand_returned_unasked_is_due_at_once_and_a_silent_return_is_awaite
 def test_permits_are_dealt_in_turn_a_little_under_the_rate() -> None:
     ledger = make_ledger("193.0.0.0/16", rate=10.0, host_rate=10.0)
     alice, bob = join(ledger), join(ledger, BOB)
-    gap = 1 / 9.4
+    gap = 1 / 9.6
     out = ledger.handle(Received(ALICE, PermitRequest(CRAWL, alice, "ripencc", 2)), 100.0)
     assert out == [Send(ALICE, Permits(CRAWL, "ripencc", 100.0, (0.0, pytest.approx(gap)), 0.0))]
     out = ledger.handle(Received(BOB, PermitRequest(CRAWL, bob, "ripencc", 100)), 100.0)

@@ -27,8 +27,8 @@ from whoismesh.networks import Network
 from whoismesh.rangesets import RangeSet
 
 #: A permit that could not be used for this long has lapsed: late lookups must not bunch up with punctual ones
-#: (budgets.DEALT_SHARE says how much lateness a budget bears).
-LAPSE_S = 0.04
+#: (budgets.DEALT_SHARE says how much lateness a budget bears; the way to the registry takes the rest).
+LAPSE_S = 0.025
 #: Lookups whose permits are asked for in advance, in seconds of what this host can do.
 AHEAD_S = 1.0
 #: More gaps than this many for each connection, and no new lease is asked for.

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 
-#: Share of the rate that is dealt out. The rest absorbs jitter: slots at 0.94 r that reach the registry up to 63 ms
+#: Share of the rate that is dealt out. The rest absorbs jitter: slots at 0.96 r that reach the registry up to 41 ms
 #: late still never make more than r in any one second, for any r of 1 and above.
-DEALT_SHARE = 0.94
+DEALT_SHARE = 0.96
 #: How far ahead slots are dealt, seconds. A worker's round trip has to fit; what is dealt to a dead worker is lost.
 HORIZON_S = 1.0
 #: The most lookups that a worker may ask for at once; it learns of what is dealt and asks again.
