@@ -12,7 +12,9 @@ from whoismesh.practice.verdicts import delegation_of
 from whoismesh.rangesets import RangeSet
 
 #: Space that IANA gave to ARIN, AFRINIC, APNIC and RIPE NCC, in which blocks are every other registry's today.
-SPACE = ("164.128.0.0/9", "196.0.0.0/13", "61.64.0.0/11", "217.0.0.0/12", "195.128.0.0/13")
+SPACE = (
+    "164.128.0.0/10", "196.0.0.0/14", "61.14.128.0/17", "202.170.128.0/17", "195.128.0.0/18", "217.14.0.0/16"
+)  # fmt: skip
 MIXED = {"arin": "whois", "ripencc": "rdap", "apnic": "whois", "lacnic": "rdap", "afrinic": "whois"}
 ORDERS = {
     "rdap first": dict.fromkeys(MIXED, "rdap"),
