@@ -39,6 +39,10 @@ MAX_TAILS = 20_000
 #: is given up; everything that failed is to be tried once more; a block that the mesh knows from a process that is gone
 #: with its result gets a number in the accepted log.
 OWN_STATUSES = ABANDONED, RETRY, ADOPTED = "abandoned", "retry", "adopted"
+#: Status of a result that settles nothing: what the other protocol says of a network's address, where it says something
+#: else. `range` is the network's, `payload` the other record, `reason` the fields that differ
+#: (networks.COMPARED_FIELDS), with commas between them.
+DISAGREEMENT = "disagreement"
 
 
 def _pack_range(value: Range) -> list[bytes]:

@@ -59,9 +59,10 @@ class Host:
         connections: int = 1,
         host_rate: float = math.inf,
         unlimited: tuple[str, ...] = UNLIMITED,
+        compare: float = 0.0,
         join: bool = True,
     ) -> None:
-        lanes = {registry: Lane(registry, protocols, host_rate, connections) for registry in REGISTRIES}
+        lanes = {registry: Lane(registry, protocols, host_rate, connections, compare) for registry in REGISTRIES}
         self.lanes = Lanes(lanes, BASES, "host", lambda: 0.5, "tcp://me:1")
         self.now = 100.0
         self.unlimited = unlimited

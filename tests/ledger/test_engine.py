@@ -701,4 +701,5 @@ def test_the_status_says_where_everything_stands() -> None:
     assert (seen["space"], seen["settled"], seen["held"], seen["reserved"]) == (65536 + 256, 512, 256, 256)
     assert seen["by_registry"]["arin"]["errands"] == 1
     assert seen["by_registry"]["ripencc"]["budget"] == 2.0
+    assert (seen["compared"], seen["disagreements"]) == (0, 0)
     assert seen["workers"][0]["leases"] == 1

@@ -14,9 +14,11 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from whoismesh.addresses import Range
+from whoismesh.answers import Answer
+from whoismesh.answers.disagreement import Claim
 from whoismesh.grain import BLOCK_SIZE
 from whoismesh.lanes.coordinator_clock import CoordinatorClock
 from whoismesh.ledger.budgets import BORNE_LATENESS_S, DEALT_SHARE, MOST_REQUESTED
@@ -47,7 +49,8 @@ NEWEST_WEIGHT = 0.1
 class Lookup:
     """One question on its way: where it stands in the order of protocols, and how often it was tried.
 
-    `part` is the network of an answer that was cut short.
+    `part` is the network of an answer that was cut short. `claims` is what each protocol has said, `known` the answer
+    that settles the question whatever the other protocol, which is asked for comparison, says now.
     """
 
     number: int
@@ -61,6 +64,8 @@ class Lookup:
     not_before: float = 0.0
     asked_at: float = 0.0
     part: Network | None = None
+    claims: dict[str, Claim] = field(default_factory=dict)
+    known: Answer | None = None
 
     @property
     def asked(self) -> Range:
@@ -80,10 +85,13 @@ class HeldLease:
 class Lane:
     """The worker's state for one registry."""
 
-    def __init__(self, registry: str, protocols: tuple[str, ...], host_rate: float, connections: int) -> None:
+    def __init__(
+        self, registry: str, protocols: tuple[str, ...], host_rate: float, connections: int, compare: float = 0.0
+    ) -> None:
         self.registry = registry
         self.protocols = protocols
         self.connections = connections
+        self.compare = compare
         self.open = RangeSet()
         self.leases: dict[int, HeldLease] = {}
         self.lookups: dict[int, Lookup] = {}
@@ -103,6 +111,7 @@ class Lane:
         self._host_gap_s = 1 / (host_rate * DEALT_SHARE)
         self._host_free_at = 0.0
         self._answered: deque[float] = deque(maxlen=PACE_ANSWERS)
+        self._networks = 0
         self._lookup_s = 0.0
 
     # -- gaps ---------------------------------------------------------------------------------------------------
@@ -231,6 +240,13 @@ class Lane:
         self._answered.append(now)
         self.failing.clear()
         self.pauses = 0
+
+    def is_to_compare(self, lookup: Lookup) -> bool:
+        """Tell whether a network that was found is of the share that the next protocol is asked about too."""
+        if lookup.protocol or len(self.protocols) < 2:
+            return False
+        self._networks += 1
+        return int(self._networks * self.compare) > int((self._networks - 1) * self.compare)
 
     def pause(self, now: float) -> float:
         """Wait longer each time; return the wait in seconds."""
