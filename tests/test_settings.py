@@ -77,6 +77,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         timeout_s = 2.5
         connect_timeout_s = 1
         read_timeout_s = 2
+        compare = 0
         proxy = "http://me:pass@proxy.example.org:3128"
         api_key = "123"
         """
@@ -102,6 +103,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         2.5,
         1.0,
         2.0,
+        0.0,
         "http://me:pass@proxy.example.org:3128",
         "123",
     )
@@ -111,7 +113,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
     # No key was forgotten above.
     assert {each.name for each in dataclasses.fields(RegistrySettings)} == {
         "rdap", "whois", "protocols", "rate", "host_rate", "connections", "timeout_s",
-        "connect_timeout_s", "read_timeout_s", "proxy", "api_key",
+        "connect_timeout_s", "read_timeout_s", "compare", "proxy", "api_key",
     }  # fmt: skip
     assert {each.name for each in dataclasses.fields(OriginSettings)} == {
         "whois", "rate", "batch", "patience_s", "timeout_s", "connect_timeout_s", "read_timeout_s", "proxy",
@@ -403,3 +405,17 @@ def test_a_key_from_the_environment_is_a_text(config: Path) -> None:
     settings = load(config, {"WHOISMESH_REGISTRIES_LACNIC_API_KEY": "31337"})
     assert settings.registries["lacnic"].api_key == "31337"
     assert "31337" not in repr(settings)
+
+
+def test_a_share_to_compare_is_one_and_needs_two_protocols(config: Path) -> None:
+    config.write_text(
+        '[crawl]\nspace = ["193.0.0.0/8"]\n' + LOCAL.replace("[registries.arin]", "[registries.arin]\ncompare = 0.01")
+    )
+    found = load(config, {"WHOISMESH_REGISTRIES_APNIC_COMPARE": "1"})
+    shares = {registry: each.compare for registry, each in found.registries.items()}
+    assert shares == {"arin": 0.01, "ripencc": 0.0, "apnic": 1.0, "lacnic": 0.0, "afrinic": 0.0}
+    for wrong in ("-0.1", "1.5", "nan", "true", "x"):
+        (problem,) = problems(config, {"WHOISMESH_REGISTRIES_APNIC_COMPARE": wrong})
+        assert "registries.apnic.compare: expected a share of 0 to 1, got" in problem
+    (problem,) = problems(config, {"WHOISMESH_REGISTRIES_ARIN_PROTOCOLS": "whois"})
+    assert "registries.arin.compare: nothing to compare: protocols has whois alone" in problem

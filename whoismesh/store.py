@@ -19,7 +19,7 @@ from typing import Any
 from whoismesh.addresses import Range
 from whoismesh.checks import CRAWL_ID_BYTES
 from whoismesh.errors import StateError
-from whoismesh.messages import IMPORTED, ORIGINS, OWN_STATUSES, RECORDS_ONLY, RETRY, Result
+from whoismesh.messages import DISAGREEMENT, IMPORTED, ORIGINS, OWN_STATUSES, RECORDS_ONLY, RETRY, Result
 from whoismesh.origins import read_origins
 from whoismesh.packing import unpack
 from whoismesh.registries import REGISTRIES
@@ -182,6 +182,15 @@ class LedgerStore:
         query = "SELECT first, last, asn, cidr FROM temp.origins ORDER BY length(first), first, last"
         for first, last, asn, cidr in self._database.execute(query):
             yield Range.from_bytes(first, last), asn, cidr
+
+    def disagreements(self) -> Iterator[tuple[Range, tuple[str, ...], bytes]]:
+        """Yield (range of the network, fields, payload of the other record), the newest of each network, sorted so."""
+        query = (
+            "SELECT first, last, reason, payload FROM results WHERE number IN (SELECT max(number) FROM results "
+            "WHERE status = ? GROUP BY first, last) ORDER BY length(first), first, last"
+        )
+        for first, last, reason, payload in self._database.execute(query, (DISAGREEMENT,)):
+            yield Range.from_bytes(first, last), tuple(reason.split(", ")), payload
 
     def counters(self) -> dict[int, dict[str, float]]:
         """Return the newest counters of every origin.

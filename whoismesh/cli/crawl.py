@@ -20,6 +20,7 @@ from whoismesh.errors import ConfigError, UsageError
 from whoismesh.ledger.bulk import reports
 from whoismesh.logs import LEVELS
 from whoismesh.progress import Progress, duration
+from whoismesh.registries import REGISTRIES
 from whoismesh.settings import Settings, load
 from whoismesh.store import LedgerStore
 
@@ -119,6 +120,7 @@ def _work(state: Path, *, asn: bool) -> dict[str, Any]:
             counters.update({name: int(count) for name, count in each.items()})
         found: dict[str, Any] = {name: counters[name] for name in ("lookups", "hits")}
         found["duplicates"] = store.count_duplicates()
+        found["compared"] = sum(counters[f"compared_{name}"] for name in REGISTRIES)
         found["imported"] = store.imported()
         if asn:
             store.gather_origins()

@@ -17,6 +17,7 @@ from whoismesh.command import EXIT_CODES
 from whoismesh.errors import UnavailableError
 from whoismesh.practice.bulk_files import write_bulk_files
 from whoismesh.practice.faults import FAULTS, Fault, RetryAfter, Weather
+from whoismesh.practice.outdated import Outdated
 from whoismesh.practice.quirks import QUIRKS, Quirk, Quirks
 from whoismesh.practice.server import HOST, PracticeRegistries
 from whoismesh.practice.table import AllocationTable, packaged
@@ -99,6 +100,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KIND,...",
         help=f"in which ways: {', '.join(Quirk)} (default: all)",
     )
+    parser.add_argument(
+        "--outdated",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="part of the networks that port 43 knows as before",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides which ones, and how")
     parser.add_argument("--log", type=Path, metavar="FILE", help="append time,registry,protocol,address,kind a request")
     process.add_arguments(parser)
@@ -120,6 +128,7 @@ def run(args: argparse.Namespace) -> int:
         weather=weather,
         quirks=quirks,
         origin_weather=Weather(args.latency, args.origin_faults, args.seed, args.origin_fault_kinds),
+        outdated=Outdated(args.outdated, args.seed),
         first_port=args.port,
         log=args.log,
         keep_requests=False,

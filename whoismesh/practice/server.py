@@ -26,6 +26,7 @@ from whoismesh.practice import cymru, rdap_answers, rpsl_answers, whois_answers,
 from whoismesh.practice.bad_answers import bad_rdap, bad_whois, half_rdap, on_the_wire, part_of_whois
 from whoismesh.practice.faults import CALM, Decision, Fault, RateLimit, RetryAfter, Weather
 from whoismesh.practice.journal import Journal, Request
+from whoismesh.practice.outdated import Outdated
 from whoismesh.practice.quirks import Quirk, Quirks, odd_network, odd_text
 from whoismesh.practice.table import AllocationTable
 from whoismesh.practice.verdicts import Kind, judge
@@ -57,9 +58,10 @@ class PracticeRegistries:
 
     `host` is the address to serve at, `rate_limit` is in lookups a second for one client at one registry, `ban_after`
     refusals within a minute one is banned, `most_connections` is how many one may have at a port 43, `retry_after` how
-    a wait is told, `quirks` how odd the answers are, `origin_weather` how badly the server of origins behaves.
-    `first_port` 0 takes free ports and any other number eleven consecutive ones (arin rdap, arin whois, ripencc rdap
-    and so on, the server of origins last), `log` appends a line a request and `on_request` hears of it.
+    a wait is told, `quirks` how odd the answers are, `outdated` where port 43 lags behind, `origin_weather` how badly
+    the server of origins behaves. `first_port` 0 takes free ports and any other number eleven consecutive ones (arin
+    rdap, arin whois, ripencc rdap and so on, the server of origins last), `log` appends a line a request and
+    `on_request` hears of it.
 
     ::
 
@@ -80,6 +82,7 @@ class PracticeRegistries:
         weather: Weather | None = None,
         quirks: Quirks | None = None,
         origin_weather: Weather | None = None,
+        outdated: Outdated | None = None,
         first_port: int = 0,
         log: Path | None = None,
         keep_requests: bool = True,
@@ -109,6 +112,7 @@ class PracticeRegistries:
         self._origin_weather = origin_weather or Weather()
         self._cymru = cymru.Cymru(table)
         self._batches = 0
+        self._outdated = outdated or Outdated()
         self._first_port = first_port
         self._log = log
         self._keep_requests = keep_requests
@@ -261,7 +265,10 @@ class PracticeRegistries:
             else:
                 verdict = judge(self._table, registry, self._misplaced(registry, asked, decision))
                 kind = verdict.kind
-                answer = rdap_answers.answer(registry, verdict, text, self._urls)
+                speaker = registry
+                if quirk is Quirk.PROXIED and registry == "apnic" and verdict.owner is not None:
+                    speaker, verdict = verdict.owner, judge(self._table, verdict.owner, verdict.asked)
+                answer = rdap_answers.answer(speaker, verdict, text, self._urls)
                 if quirk is not None and isinstance(answer.body, dict) and kind is Kind.NETWORK:
                     answer = replace(answer, body=odd_network(quirk, registry, answer.body, verdict))
         self._note(now, registry, "rdap", text, kind, decision)
@@ -298,6 +305,8 @@ class PracticeRegistries:
         else:
             verdict = judge(self._table, registry, self._misplaced(registry, query.asked, decision))
             kind = verdict.kind
+            if kind is Kind.NETWORK and verdict.row is not None:
+                verdict = replace(verdict, row=self._outdated.row(verdict.row, verdict.asked))
             text = whois_answers.answer(registry, verdict, query)
             if quirk is not None and kind is Kind.NETWORK:
                 text = odd_text(quirk, registry, text, verdict)
