@@ -291,27 +291,38 @@ class Leases(Message):
 class Renew(Message):
     """Worker to coordinator, the heartbeat: I hold these leases.
 
-    `leases` maps each lease to the gaps that are left in it.
+    `leases` maps each lease to the gaps that are left in it; `asked_s` is the worker's clock, which comes back.
     """
 
     TYPE = 6
     CHECKS: ClassVar = {
         "origin": checks.count,
         "leases": checks.map_of(checks.count, checks.count),
+        "asked_s": checks.number,
     }
     origin: int
     leases: dict[int, int]
+    asked_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Renewed(Message):
-    """Coordinator to worker: `gone` leases are no longer yours; `done` ends it; `clock_s` is its clock."""
+    """Coordinator to worker: `gone` leases are no longer yours; `done` ends it; `clock_s` is its clock.
+
+    `asked_s` is that of the Renew it answers, nil if it answers none.
+    """
 
     TYPE = 7
-    CHECKS: ClassVar = {"gone": checks.list_of(checks.count), "done": checks.flag, "clock_s": checks.number}
+    CHECKS: ClassVar = {
+        "gone": checks.list_of(checks.count),
+        "done": checks.flag,
+        "clock_s": checks.number,
+        "asked_s": checks.maybe(checks.number),
+    }
     gone: tuple[int, ...]
     done: bool
     clock_s: float
+    asked_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

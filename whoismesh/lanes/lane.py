@@ -21,14 +21,15 @@ from whoismesh.answers import Answer
 from whoismesh.answers.disagreement import Claim
 from whoismesh.grain import BLOCK_SIZE
 from whoismesh.lanes.coordinator_clock import CoordinatorClock
-from whoismesh.ledger.budgets import DEALT_SHARE, MOST_REQUESTED
+from whoismesh.ledger.budgets import BORNE_LATENESS_S, DEALT_SHARE, MOST_REQUESTED
 from whoismesh.messages import LeaseGrant
 from whoismesh.networks import Network
 from whoismesh.rangesets import RangeSet
 
-#: A permit that could not be used for this long has lapsed: late lookups must not bunch up with punctual ones
-#: (budgets.DEALT_SHARE says how much lateness a budget bears; the way to the registry takes the rest).
-LAPSE_S = 0.025
+#: A permit that could not be used for so long has lapsed: late lookups must not bunch up with punctual ones. Of the
+#: lateness that a budget bears go off what the way to the registry varies by and what the coordinator's time is unsure
+#: by. Where nothing is left (the coordinator is far away) a permit has to be usable all the same.
+LAPSE_S, VARYING_WAY_S, SHORTEST_LAPSE_S = 0.025, 0.008, 0.005
 #: Lookups whose permits are asked for in advance, in seconds of what this host can do.
 AHEAD_S = 1.0
 #: More gaps than this many for each connection, and no new lease is asked for.
@@ -199,11 +200,15 @@ class Lane:
         return lookup
 
     def _may_ask(self, now: float) -> bool:
-        while self._permits and self.clock.here(self._permits[0]) < now - LAPSE_S:
+        while self._permits and self.clock.here(self._permits[0]) < now - self._lapse_s:
             self._permits.popleft()
         if now < self._host_free_at - LAPSE_S:
             return False
         return self.unlimited or bool(self._permits and self.clock.here(self._permits[0]) <= now)
+
+    @property
+    def _lapse_s(self) -> float:
+        return max(SHORTEST_LAPSE_S, min(LAPSE_S, BORNE_LATENESS_S - VARYING_WAY_S - self.clock.unsure_s))
 
     def _waiting(self, now: float) -> Lookup | None:
         self.again = [each for each in self.again if self.open.holds(each.family, each.address)]
@@ -271,7 +276,7 @@ class Lane:
 
     def permits_to_request(self, now: float) -> int | None:
         """Return how many permits to ask for now (0 takes the wish back), or None if the last wish still stands."""
-        if self.unlimited:
+        if self.unlimited or not self.clock.is_known:
             return None
         # A gap in which something is being asked may split in two or close: a permit for it would often lapse.
         usable = min(len(self.open) - len(self.lookups), self._most_ahead)
@@ -372,8 +377,8 @@ class Lane:
             return None
         at = max(now, self._host_free_at - LAPSE_S)
         if not self.unlimited:
-            times = map(self.clock.here, self._permits)
-            at = max(at, next((time for time in times if time >= at - LAPSE_S), math.inf))
+            times, lapse_s = map(self.clock.here, self._permits), self._lapse_s
+            at = max(at, next((time for time in times if time >= at - lapse_s), math.inf))
         if at <= now:
             # Nothing more can be asked at this very moment; what waits is a retry.
             at = min((each.not_before for each in self.again if each.not_before > now), default=math.inf)
