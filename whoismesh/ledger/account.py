@@ -151,11 +151,10 @@ class Account:
             return []
         errand.failures += 1
         errand.failed_at.add(result.origin)
-        if errand.failures >= self._attempts:
-            return self._give_up(result)
         errand.not_before = now + RETRY_S * 2 ** (errand.failures - 1)
         self._go(errand, result.registry, result.registry)
-        return []
+        # What is settled ends the errand, and what the worker has closed around the address is pending again at once.
+        return self._give_up(result) if errand.failures >= self._attempts else []
 
     def _retry(self) -> None:
         """Make all that failed pending again."""
