@@ -314,7 +314,7 @@ def test_a_result_is_about_one_address_of_the_range_s_family() -> None:
         pytest.param(Feed(CRAWL, "status", b""), 2, "text", id="a text for bytes"),
         pytest.param(Acknowledge(CRAWL, 1, ()), 2, [[1, 2, 3]], id="three ends of a run"),
         pytest.param(Acknowledge(CRAWL, 1, ()), 2, [1], id="a run that is none"),
-        pytest.param(Welcome(CRAWL, 1, 2, 3, 4, 1.0, (), 0.0), 6, ["arin"] * 6, id="more registries than there are"),
+        pytest.param(Welcome(CRAWL, 1, 2, 3, 4, 1.0, (), 0.0), 6, ["arin"] * 7, id="more budgets than there are"),
     ],
 )
 def test_what_is_too_much_or_of_the_wrong_shape_is_refused(message: Message, field: int, value: Any) -> None:
@@ -330,8 +330,8 @@ def test_what_is_too_much_or_of_the_wrong_shape_is_refused(message: Message, fie
         (topic(Renew), "too short"),
         (b"\x02" + encode(RENEW)[1:], "version 2"),
         (bytes((VERSION, 99)) + encode(RENEW)[2:], "no message type 99"),
-        (topic(Renew) + b"\x90", "Renew has 3 fields"),
-        (topic(Renew) + b"\x80", "Renew has 3 fields"),
+        (topic(Renew) + b"\x90", "Renew has 4 fields"),
+        (topic(Renew) + b"\x80", "Renew has 4 fields"),
         (topic(Renew) + b"\xc1", "not msgpack"),
         (encode(RENEW) + b"\x00", "not msgpack"),
         (topic(Renew) + b"\x91" * 100_000, "not msgpack"),
@@ -346,7 +346,7 @@ def test_a_frame_that_is_none_says_why(frame: bytes, expected: str) -> None:
 def test_fields_more_or_less_are_refused() -> None:
     body = unpack(encode(RENEW)[2:])
     for wrong in ([*body, 0], body[:-1]):
-        with pytest.raises(MessageError, match="3 fields"):
+        with pytest.raises(MessageError, match="4 fields"):
             decode(topic(Renew) + pack(wrong))
 
 

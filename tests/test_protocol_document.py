@@ -22,10 +22,12 @@ from whoismesh.lanes.outcomes import NO_ANSWER
 from whoismesh.ledger import engine as ledger
 from whoismesh.ledger import hearsay, leases
 from whoismesh.messages import (
+    DISAGREEMENT,
     MAX_FRAME_BYTES,
     MAX_SENT_BYTES,
     MAX_TAILS,
     OWN_STATUSES,
+    RECORDS_ONLY,
     TYPES,
     Compare,
     Digest,
@@ -41,6 +43,7 @@ from whoismesh.messages import (
     decode,
     encode,
 )
+from whoismesh.networks import COMPARED_FIELDS
 from whoismesh.outbox import RESULTS_A_MESSAGE
 from whoismesh.worker import FLUSH_S
 
@@ -168,6 +171,9 @@ def test_closed_sets_are_told_whole() -> None:
     sent = set(Status) - set(NO_ANSWER) - {Status.TRUNCATED} | {Status.FAILED, Status.MALFORMED}
     assert set(re.findall(r"`(\w+)`", told[0])) == sent
     assert set(re.findall(r"`(\w+)`", told[1])) == set(OWN_STATUSES)
+    (told,) = re.findall(rf"status `{DISAGREEMENT}` settles nothing .*? they differ \((.*?)\)", FLAT)
+    assert tuple(re.findall(r"`(\w+)`", told)) == COMPARED_FIELDS
+    assert set(re.findall(r"A result of status `(\w+)` settles nothing and has no block", FLAT)) == set(RECORDS_ONLY)
 
 
 def test_hashes_are_what_the_text_says() -> None:

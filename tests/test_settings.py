@@ -11,7 +11,7 @@ import pytest
 from whoismesh.addresses import Range
 from whoismesh.errors import ConfigError
 from whoismesh.registries import DEFAULTS, REGISTRIES
-from whoismesh.settings import MeshSettings, RegistrySettings, Settings, load
+from whoismesh.settings import MeshSettings, OriginSettings, RegistrySettings, Settings, load
 
 #: All five registries on loopback, so that no contact is needed.
 LOCAL = "".join(
@@ -54,6 +54,19 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         lease_s = 5
         attempts = 7
         give_up_s = inf
+        asn = true
+        bulk = ["ripe.db.inetnum.gz", "/data/afrinic.db"]
+        prior = ["delegated-lacnic-extended-latest"]
+        prior_settles = false
+        [origins]
+        whois = "127.0.0.1:4300"
+        rate = 0.5
+        batch = 500
+        patience_s = 7
+        timeout_s = 9
+        connect_timeout_s = 3
+        read_timeout_s = 4
+        proxy = "http://proxy.example.org:3128"
         [mesh]
         links = 5
         [registries.lacnic]
@@ -66,6 +79,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         timeout_s = 2.5
         connect_timeout_s = 1
         read_timeout_s = 2
+        compare = 0
         proxy = "http://me:pass@proxy.example.org:3128"
         api_key = "123"
         """
@@ -75,6 +89,13 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
     assert (settings.contact, settings.lease_s, settings.attempts) == ("https://example.org/crawl", 5.0, 7)
     assert settings.give_up_s == math.inf
     assert settings.mesh == MeshSettings(1_000, 32, 5)
+    assert settings.asn
+    assert (settings.prior, settings.prior_settles) == ((Path("delegated-lacnic-extended-latest"),), False)
+    assert settings.bulk == (Path("ripe.db.inetnum.gz"), Path("/data/afrinic.db"))
+    assert settings.origins == OriginSettings(
+        "127.0.0.1:4300", 0.5, 500, 7.0, 9.0, 3.0, 4.0, "http://proxy.example.org:3128"
+    )
+    assert settings.origins.whois_address == ("127.0.0.1", 4300)
     assert settings.registries["lacnic"] == RegistrySettings(
         "http://[::1]:8080/rdap/",
         "[::1]:4343",
@@ -85,6 +106,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         2.5,
         1.0,
         2.0,
+        0.0,
         "http://me:pass@proxy.example.org:3128",
         "123",
     )
@@ -94,19 +116,35 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
     # No key was forgotten above.
     assert {each.name for each in dataclasses.fields(RegistrySettings)} == {
         "rdap", "whois", "protocols", "rate", "host_rate", "connections", "timeout_s",
-        "connect_timeout_s", "read_timeout_s", "proxy", "api_key",
+        "connect_timeout_s", "read_timeout_s", "compare", "proxy", "api_key",
+    }  # fmt: skip
+    assert {each.name for each in dataclasses.fields(OriginSettings)} == {
+        "whois", "rate", "batch", "patience_s", "timeout_s", "connect_timeout_s", "read_timeout_s", "proxy",
     }  # fmt: skip
     assert {each.name for each in dataclasses.fields(Settings)} == {
-        "space", "contact", "lease_s", "attempts", "give_up_s", "mesh", "registries"
+        "space", "contact", "lease_s", "attempts", "give_up_s", "asn", "bulk", "prior", "prior_settles", "origins", "mesh", "registries",
     }  # fmt: skip
 
 
 def test_the_readme_names_every_setting() -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-    named = set(re.findall(r"^\| `((?:crawl|mesh|registries)\.[\w.]+)` \|", readme, re.MULTILINE))
-    crawl = {f"crawl.{each.name}" for each in dataclasses.fields(Settings) if each.name not in ("mesh", "registries")}
-    mesh = {f"mesh.{each.name}" for each in dataclasses.fields(MeshSettings)}
-    assert named == crawl | mesh | {f"registries.NAME.{each.name}" for each in dataclasses.fields(RegistrySettings)}
+    named = set(re.findall(r"^\| `((?:crawl|mesh|origins|registries)\.[\w.]+)` \|", readme, re.MULTILINE))
+    sections = {"mesh": MeshSettings, "origins": OriginSettings, "registries.NAME": RegistrySettings}
+    expected = {f"{name}.{each.name}" for name, section in sections.items() for each in dataclasses.fields(section)}
+    crawl = {each.name for each in dataclasses.fields(Settings)} - {"mesh", "origins", "registries"}
+    assert named == expected | {f"crawl.{name}" for name in crawl}
+
+
+def test_origins_are_asked_of_the_real_server_only_with_a_contact_and_never_for_practice(config: Path) -> None:
+    config.write_text('[crawl]\nspace = ["193.0.0.0/8"]\nasn = true\n[origins]\nwhois = "whois.cymru.com:43"\n' + LOCAL)
+    (problem,) = problems(config)
+    assert "crawl.contact is missing" in problem
+    assert load(config, {}, {"contact": "noc@example.org"}).asks_the_real_registries
+    config.write_text('[crawl]\nspace = ["193.0.0.0/8"]\ncontact = "practice@example.org"\n' + LOCAL)
+    assert not load(config, {}).asks_the_real_registries
+    (problem,) = problems(config, asn=True)
+    assert problem.startswith("crawl.asn: the registries are on loopback and Team Cymru is not")
+    assert load(config, {"WHOISMESH_ORIGINS_WHOIS": "127.0.0.1:4300"}, {"asn": True}).origins.whois == "127.0.0.1:4300"
 
 
 def test_variables_go_over_the_file_and_flags_over_both(config: Path) -> None:
@@ -176,7 +214,8 @@ def test_a_worker_needs_no_space() -> None:
     [
         (
             "[crawl]\nrate = 1",
-            "crawl.rate: no such setting; expected one of attempts, contact, give_up_s, lease_s, space",
+            "crawl.rate: no such setting; expected one of asn, attempts, bulk, contact, give_up_s, lease_s, prior, "
+            "prior_settles, space",
         ),
         ("[registries.arin]\nrates = 1", "registries.arin.rates: no such setting; expected one of api_key, "),
         ("[registries.iana]\nrate = 1", "registries.iana: no such registry; expected one of arin, ripencc"),
@@ -370,3 +409,17 @@ def test_a_key_from_the_environment_is_a_text(config: Path) -> None:
     settings = load(config, {"WHOISMESH_REGISTRIES_LACNIC_API_KEY": "31337"})
     assert settings.registries["lacnic"].api_key == "31337"
     assert "31337" not in repr(settings)
+
+
+def test_a_share_to_compare_is_one_and_needs_two_protocols(config: Path) -> None:
+    config.write_text(
+        '[crawl]\nspace = ["193.0.0.0/8"]\n' + LOCAL.replace("[registries.arin]", "[registries.arin]\ncompare = 0.01")
+    )
+    found = load(config, {"WHOISMESH_REGISTRIES_APNIC_COMPARE": "1"})
+    shares = {registry: each.compare for registry, each in found.registries.items()}
+    assert shares == {"arin": 0.01, "ripencc": 0.0, "apnic": 1.0, "lacnic": 0.0, "afrinic": 0.0}
+    for wrong in ("-0.1", "1.5", "nan", "true", "x"):
+        (problem,) = problems(config, {"WHOISMESH_REGISTRIES_APNIC_COMPARE": wrong})
+        assert "registries.apnic.compare: expected a share of 0 to 1, got" in problem
+    (problem,) = problems(config, {"WHOISMESH_REGISTRIES_ARIN_PROTOCOLS": "whois"})
+    assert "registries.arin.compare: nothing to compare: protocols has whois alone" in problem

@@ -38,9 +38,19 @@ MAX_TAILS = 20_000
 
 #: Statuses of results that the coordinator itself puts into its store: a block that workers died over again and again
 #: is given up; everything that failed is to be tried once more; a block that the mesh knows from a process that is gone
-#: with its result gets a number in the accepted log; what the prior calls free is settled without a question (the
-#: payload is a packed list of [first bytes, last bytes]).
-OWN_STATUSES = ABANDONED, RETRY, ADOPTED, DELEGATED = "abandoned", "retry", "adopted", "delegated"
+#: with its result gets a number in the accepted log; a network of a bulk file; a bulk file that was read to its end;
+#: what the prior calls free is settled without a question (the payload is a packed list of [first bytes, last bytes]).
+ABANDONED, RETRY, ADOPTED, BULK, IMPORTED = "abandoned", "retry", "adopted", "bulk", "imported"
+DELEGATED = "delegated"
+OWN_STATUSES = (ABANDONED, RETRY, ADOPTED, BULK, IMPORTED, DELEGATED)
+#: Status of a result that settles nothing: what the other protocol says of a network's address, where it says something
+#: else. `range` is the network's, `payload` the other record, `reason` the fields that differ
+#: (networks.COMPARED_FIELDS), with commas between them.
+DISAGREEMENT = "disagreement"
+#: The same of what Team Cymru told: `payload` is a list of [first bytes, last bytes, asn or nil, asn_cidr or nil].
+ORIGINS = "origins"
+#: Both are records only: they settle nothing, name no block and are no lookup's.
+RECORDS_ONLY = (DISAGREEMENT, ORIGINS)
 
 
 def _pack_range(value: Range) -> list[bytes]:
@@ -266,7 +276,7 @@ class Welcome(Message):
         "feed": checks.count,
         "exchange": checks.count,
         "renew_s": checks.number,
-        "unlimited": checks.list_of(checks.registry, 5),
+        "unlimited": checks.list_of(checks.asked, 6),
         "clock_s": checks.number,
     }
     origin: int
@@ -314,27 +324,38 @@ class Leases(Message):
 class Renew(Message):
     """Worker to coordinator, the heartbeat: I hold these leases.
 
-    `leases` maps each lease to the gaps that are left in it.
+    `leases` maps each lease to the gaps that are left in it; `asked_s` is the worker's clock, which comes back.
     """
 
     TYPE = 6
     CHECKS: ClassVar = {
         "origin": checks.count,
         "leases": checks.map_of(checks.count, checks.count),
+        "asked_s": checks.number,
     }
     origin: int
     leases: dict[int, int]
+    asked_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Renewed(Message):
-    """Coordinator to worker: `gone` leases are no longer yours; `done` ends it; `clock_s` is its clock."""
+    """Coordinator to worker: `gone` leases are no longer yours; `done` ends it; `clock_s` is its clock.
+
+    `asked_s` is that of the Renew it answers, nil if it answers none.
+    """
 
     TYPE = 7
-    CHECKS: ClassVar = {"gone": checks.list_of(checks.count), "done": checks.flag, "clock_s": checks.number}
+    CHECKS: ClassVar = {
+        "gone": checks.list_of(checks.count),
+        "done": checks.flag,
+        "clock_s": checks.number,
+        "asked_s": checks.maybe(checks.number),
+    }
     gone: tuple[int, ...]
     done: bool
     clock_s: float
+    asked_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +374,7 @@ class PermitRequest(Message):
     """Worker to coordinator: it could use `count` lookups of that registry's budget; replaces its earlier wish."""
 
     TYPE = 9
-    CHECKS: ClassVar = {"origin": checks.count, "registry": checks.registry, "count": checks.count}
+    CHECKS: ClassVar = {"origin": checks.count, "registry": checks.asked, "count": checks.count}
     origin: int
     registry: str
     count: int
@@ -369,7 +390,7 @@ class Permits(Message):
 
     TYPE = 10
     CHECKS: ClassVar = {
-        "registry": checks.registry,
+        "registry": checks.asked,
         "clock_s": checks.number,
         "delays_s": checks.list_of(checks.number, 1_000),
         "wait_s": checks.number,

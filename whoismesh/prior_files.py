@@ -7,6 +7,7 @@ import io
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from whoismesh.addresses import Range
@@ -16,7 +17,7 @@ from whoismesh.prior import Prior, prior_of
 from whoismesh.rangesets import RangeSet
 
 
-def load_prior(paths: Iterable[str], space: Iterable[Range], *, settles: bool = True) -> Prior:
+def load_prior(paths: Iterable[str | Path], space: Iterable[Range], *, settles: bool = True) -> Prior:
     """Read delegated files. Without `settles` what they call free is asked about like all else.
 
     Raises ConfigError with every problem, up to MAX_PROBLEMS, each with its file and line.
@@ -27,7 +28,7 @@ def load_prior(paths: Iterable[str], space: Iterable[Range], *, settles: bool = 
     return prior if settles else replace(prior, free={})
 
 
-def check_prior(paths: Iterable[str]) -> None:
+def check_prior(paths: Iterable[str | Path]) -> None:
     """Read delegated files only to see what is wrong with them. Raises ConfigError as `load_prior` does."""
     problems = Problems()
     for path in paths:
@@ -36,8 +37,8 @@ def check_prior(paths: Iterable[str]) -> None:
     problems.raise_any()
 
 
-def _rows(path: str, problems: Problems) -> Iterator[Delegation]:
-    problems.file = path
+def _rows(path: str | Path, problems: Problems) -> Iterator[Delegation]:
+    problems.file = str(path)
     found = False
     try:
         with open(path, "rb") as file:
@@ -47,10 +48,10 @@ def _rows(path: str, problems: Problems) -> Iterator[Delegation]:
                 for row in read(lines, problems):
                     found = True
                     yield row
-    except (OSError, EOFError, zlib.error) as error:
-        raise ConfigError(f"{path}: the prior cannot be read: {_said(error)}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is no delegated statistics file: not UTF-8 text ({error.reason})") from None
+    except (OSError, EOFError, zlib.error, ValueError) as error:  # the last is a NUL in the name
+        raise ConfigError(f"{path}: the prior cannot be read: {_said(error)}") from None
     if not found:
         problems.add(1, "expected a delegated-extended statistics file, found no row of addresses")
 

@@ -25,6 +25,8 @@ ENVIRONMENT_PREFIX = "WHOISMESH_"
 MOST_CONTACT = 200
 #: Members of one mesh: ports of one host's coordinator, four connections each.
 MOST_MEMBERS = 10_000
+#: Addresses of one bulk query: 150 bytes of answer each, which stay under the longest answer that is read (1 MiB).
+MOST_BATCH = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class RegistrySettings:
     """How one registry is asked. Rates are lookups a second, for the whole fleet and for one host; inf is no limit.
 
     `timeout_s` is for a whole lookup, `connect_timeout_s` for its connection, `read_timeout_s` for a silence in it.
+    Of the networks found, `compare` is the share that is asked about by the second protocol too, 0 to 1.
     `proxy` is an HTTP proxy's URL, `api_key` what the registry gave out; both are secrets and never shown.
     """
 
@@ -44,14 +47,38 @@ class RegistrySettings:
     timeout_s: float = 30.0
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 15.0
+    compare: float = 0.0
     proxy: str = field(default="", repr=False)
     api_key: str = field(default="", repr=False)
 
     @property
     def whois_address(self) -> tuple[str, int]:
         """Host and port of the WHOIS server."""
-        host, _, port = self.whois.rpartition(":")
-        return host.strip("[]"), int(port)
+        return _host_and_port(self.whois)
+
+
+@dataclass(frozen=True, slots=True)
+class OriginSettings:
+    """How Team Cymru is asked who announces an address, where `crawl.asn` wants it.
+
+    `rate` is batches a second, for the whole fleet: no number is published, bulk queries of some thousand addresses are
+    what it asks for, and who sends single queries in numbers is null-routed. `batch` is the most addresses of one,
+    `patience_s` how long the end of a crawl waits for what is under way; the others are as in RegistrySettings.
+    """
+
+    whois: str = "whois.cymru.com:43"
+    rate: float = 0.2
+    batch: int = 1_000
+    patience_s: float = 60.0
+    timeout_s: float = 120.0
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 60.0
+    proxy: str = field(default="", repr=False)
+
+    @property
+    def whois_address(self) -> tuple[str, int]:
+        """Host and port of the WHOIS server."""
+        return _host_and_port(self.whois)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +99,27 @@ class Settings:
 
     space: tuple[Range, ...] = ()
     contact: str = ""
-    prior: tuple[str, ...] = ()
+    prior: tuple[Path, ...] = ()
     prior_settles: bool = True
     lease_s: float = 60.0
     attempts: int = 3
     give_up_s: float = 20.0
+    asn: bool = False
+    bulk: tuple[Path, ...] = ()
+    origins: OriginSettings = OriginSettings()
     mesh: MeshSettings = MeshSettings()
     registries: Mapping[str, RegistrySettings] = field(default_factory=dict)
 
     @property
     def asks_the_real_registries(self) -> bool:
-        """Tell whether any server is not on this machine's loopback."""
+        """Tell whether any server that is asked is not on this machine's loopback, Team Cymru's counted."""
+        return not self.practises or (self.asn and not _is_loopback(self.origins.whois_address[0]))
+
+    @property
+    def practises(self) -> bool:
+        """Tell whether all registries are on this machine's loopback."""
         servers = [(each.rdap, each.whois_address[0]) for each in self.registries.values()]
-        return not all(_is_loopback(urlsplit(rdap).hostname or "") and _is_loopback(host) for rdap, host in servers)
+        return all(_is_loopback(urlsplit(rdap).hostname or "") and _is_loopback(host) for rdap, host in servers)
 
     @property
     def bases(self) -> dict[str, str]:
@@ -118,6 +153,11 @@ def load(
         reader.problems.append(
             "crawl.contact is missing: the real registries are asked only with an address at which they can reach you; "
             'give --contact noc@example.org or contact = "noc@example.org"'
+        )
+    if settings.asn and settings.practises and "whois" not in table.get("origins", {}) and not reader.problems:
+        reader.problems.append(
+            "crawl.asn: the registries are on loopback and Team Cymru is not: expected the practice server in "
+            "origins.whois (write the config anew with `whoismesh practice --config-out`)"
         )
     if reader.problems:
         raise ConfigError(*reader.problems)
@@ -168,8 +208,8 @@ class _Reader:
 
     def settings(self, table: Mapping[str, Any], *, needs_space: bool) -> Settings:
         for key in table:
-            if key not in ("crawl", "mesh", "registries"):
-                self._problem(key, "no such section; expected [crawl], [mesh] or [registries.NAME]")
+            if key not in ("crawl", "mesh", "origins", "registries"):
+                self._problem(key, "no such section; expected [crawl], [mesh], [origins] or [registries.NAME]")
         crawl = self._section(table, "crawl", _CRAWL)
         mesh = self._section(table, "mesh", _MESH)
         space: tuple[Range, ...] = ()
@@ -192,11 +232,14 @@ class _Reader:
         return Settings(
             space=space,
             contact=self._contact(crawl.get("contact", "")),
-            prior=self._files("crawl.prior", crawl.get("prior", [])),
+            prior=self._paths("crawl.prior", crawl.get("prior", [])),
             prior_settles=self._flag("crawl.prior_settles", crawl.get("prior_settles", True)),
             lease_s=self._seconds("crawl.lease_s", crawl.get("lease_s", 60.0)),
             attempts=self._count("crawl.attempts", crawl.get("attempts", 3)),
             give_up_s=self._number("crawl.give_up_s", crawl.get("give_up_s", 20.0)),
+            asn=self._flag("crawl.asn", crawl.get("asn", False)),
+            bulk=self._paths("crawl.bulk", crawl.get("bulk", [])),
+            origins=self._origins(table),
             mesh=MeshSettings(
                 **{
                     each.name: self._count(f"mesh.{each.name}", mesh.get(each.name, each.default), MOST_MEMBERS)
@@ -213,18 +256,31 @@ class _Reader:
         rate = self._number(f"{where}.rate", section.get("rate", default.rate))
         # Whoever sets the fleet's rate and says nothing of the host's has no other limit in mind.
         host_default = rate if "rate" in section else default.host_rate
+        protocols = self._protocols(f"{where}.protocols", section.get("protocols", list(PROTOCOLS)))
         return RegistrySettings(
             rdap=self._url(f"{where}.rdap", section.get("rdap", default.rdap)),
             whois=self._host_port(f"{where}.whois", section.get("whois", default.whois)),
-            protocols=self._protocols(f"{where}.protocols", section.get("protocols", list(PROTOCOLS))),
+            protocols=protocols,
             rate=rate,
             host_rate=self._number(f"{where}.host_rate", section.get("host_rate", host_default)),
             connections=self._count(f"{where}.connections", section.get("connections", default.connections)),
             timeout_s=self._seconds(f"{where}.timeout_s", section.get("timeout_s", 30.0)),
             connect_timeout_s=self._seconds(f"{where}.connect_timeout_s", section.get("connect_timeout_s", 10.0)),
             read_timeout_s=self._seconds(f"{where}.read_timeout_s", section.get("read_timeout_s", 15.0)),
+            compare=self._compare(f"{where}.compare", section.get("compare", 0.0), protocols),
             proxy=self._proxy(f"{where}.proxy", section.get("proxy", "")),
             api_key=self._api_key(where, name, section.get("api_key", ""), section.get("rdap", default.rdap)),
+        )
+
+    def _origins(self, table: Mapping[str, Any]) -> OriginSettings:
+        section = self._section(table, "origins", _ORIGINS)
+        found = {each.name: section.get(each.name, each.default) for each in fields(OriginSettings)}
+        return OriginSettings(
+            whois=self._host_port("origins.whois", found["whois"]),
+            rate=self._number("origins.rate", found["rate"]),
+            batch=self._count("origins.batch", found["batch"], MOST_BATCH),
+            proxy=self._proxy("origins.proxy", found["proxy"]),
+            **{name: self._seconds(f"origins.{name}", found[name]) for name in found if name.endswith("_s")},
         )
 
     # -- one value each -----------------------------------------------------------------------------------------
@@ -246,18 +302,6 @@ class _Reader:
                 self._problem(f"{where or name}.{key}", f"no such setting; expected one of {', '.join(sorted(known))}")
         return section
 
-    def _files(self, key: str, value: Any) -> tuple[str, ...]:
-        if isinstance(value, list) and all(isinstance(each, str) and each and "\0" not in each for each in value):
-            return tuple(value)
-        self._problem(key, "expected a list of file names", value)
-        return ()
-
-    def _flag(self, key: str, value: Any) -> bool:
-        if isinstance(value, bool):
-            return value
-        self._problem(key, "expected true or false", value)
-        return True
-
     def _number(self, key: str, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value <= 0:
             self._problem(key, "expected a number above 0", value)
@@ -275,6 +319,27 @@ class _Reader:
             self._problem(key, f"expected a count of 1 to {most}", value)
             return 1
         return value
+
+    def _paths(self, key: str, value: Any) -> tuple[Path, ...]:
+        if isinstance(value, list) and all(isinstance(each, str) and each for each in value):
+            return tuple(map(Path, value))
+        self._problem(key, "expected a list of files", value)
+        return ()
+
+    def _flag(self, key: str, value: Any) -> bool:
+        if not isinstance(value, bool):
+            self._problem(key, "expected true or false", value)
+            return False
+        return value
+
+    def _compare(self, key: str, value: Any, protocols: tuple[str, ...]) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            self._problem(key, "expected a share of 0 to 1", value)
+        elif value and len(protocols) < 2:
+            self._problem(key, f"nothing to compare: protocols has {protocols[0]} alone; name both or leave this out")
+        else:
+            return float(value)
+        return 0.0
 
     def _contact(self, value: Any) -> str:
         if value == "":
@@ -344,10 +409,11 @@ class _Reader:
         return PROTOCOLS
 
 
-_CRAWL = frozenset({"space", "contact", "prior", "prior_settles", "lease_s", "attempts", "give_up_s"})
+_CRAWL = frozenset({"space", "contact", "prior", "prior_settles", "lease_s", "attempts", "give_up_s", "asn", "bulk"})
 _MESH = frozenset(each.name for each in fields(MeshSettings))
+_ORIGINS = frozenset(each.name for each in fields(OriginSettings))
 _REGISTRY = frozenset(each.name for each in fields(RegistrySettings))
-_LISTS = frozenset({"space", "protocols", "prior"})
+_LISTS = frozenset({"space", "protocols", "prior", "bulk"})
 _TEXTS = frozenset({"proxy", "api_key"})
 #: Every variable there is, and the keys it goes to.
 _VARIABLES = {
@@ -355,6 +421,7 @@ _VARIABLES = {
     for keys in (
         *(("crawl", key) for key in _CRAWL),
         *(("mesh", key) for key in _MESH),
+        *(("origins", key) for key in _ORIGINS),
         *(("registries", registry, key) for registry in REGISTRIES for key in _REGISTRY),
     )
 }
@@ -375,6 +442,11 @@ def _from_text(text: str, *, list_wanted: bool) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _host_and_port(whois: str) -> tuple[str, int]:
+    host, _, port = whois.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _host_of(url: Any) -> str:

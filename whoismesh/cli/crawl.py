@@ -7,20 +7,23 @@ import asyncio
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from whoismesh import crawl as crawling
 from whoismesh.cli.stats import print_statistics
-from whoismesh.command import EXIT_CODES, prior_arguments, prior_flags
+from whoismesh.command import ASN_HELP, BULK_HELP, EXIT_CODES, prior_arguments, prior_flags
 from whoismesh.dump import open_dump, statistics
 from whoismesh.dump_writer import write_dump
 from whoismesh.errors import ConfigError, UsageError
+from whoismesh.ledger.bulk import reports
 from whoismesh.logs import LEVELS
 from whoismesh.prior_files import check_prior
 from whoismesh.progress import Progress, duration
-from whoismesh.settings import load
+from whoismesh.registries import REGISTRIES
+from whoismesh.settings import Settings, load
 from whoismesh.store import LedgerStore
 
 
@@ -34,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--contact", default="", metavar="MAIL", help="how the registries can reach you; the real ones need it"
     )
     prior_arguments(parser)
+    parser.add_argument("--bulk", nargs="+", action="extend", default=[], metavar="FILE", help=BULK_HELP)
+    parser.add_argument("--asn", action="store_true", help=ASN_HELP)
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="worker processes (default: 2)")
     parser.add_argument(
         "--state",
@@ -63,8 +68,14 @@ def run(args: argparse.Namespace) -> int:
     """Crawl, write the dump, print what was found; 0 when all is settled, 1 when some of it failed."""
     if not 1 <= args.workers <= 256:
         raise UsageError(f"--workers {args.workers}: expected 1 to 256")
-    flags = {"space": args.space, "contact": args.contact, **prior_flags(args)}
-    _check_settings(args, flags)
+    flags = {
+        "space": args.space,
+        "contact": args.contact,
+        "asn": args.asn or None,
+        "bulk": args.bulk,
+        **prior_flags(args),
+    }
+    settings = _settings(args, flags)
     started = time.monotonic()
     with Progress(quiet=args.quiet) as progress:
         plan = crawling.CrawlPlan(
@@ -82,19 +93,25 @@ def run(args: argparse.Namespace) -> int:
     write_dump(args.state, args.dump)
     with open_dump(args.dump) as dump:
         found = statistics(dump)
-    work = _work(args.state)
+    work = _work(args.state, asn=settings.asn)
     if args.json:
         print(json.dumps(found.to_map() | work | {"seconds": seconds}))
     else:
         print_statistics(found)
         each = f"{work['lookups'] / found.networks:.3f} lookups a network" if found.networks else "no network"
         print(f"{work['lookups']:,} lookups, {work['hits']:,} hits, {work['duplicates']:,} duplicates: {each}")
+        for line in reports(work["imported"]):
+            print(line)
+        if "origins" in work:
+            origins = work["origins"]
+            told = f"{origins['batches']:,} batches asked who announces them"
+            print(f"{told}, {origins['missing']:,} networks without an answer")
         print(f"{duration(seconds)}; the dump is {args.dump}")
     return code
 
 
-def _check_settings(args: argparse.Namespace, flags: Mapping[str, Any]) -> None:
-    """Report what is wrong with the settings before anything starts: what stood on the command line as usage."""
+def _settings(args: argparse.Namespace, flags: Mapping[str, Any]) -> Settings:
+    """Return the settings, or report what is wrong with them: what stood on the command line as usage."""
     try:
         settings = load(args.config, os.environ, flags)
     except ConfigError as error:
@@ -102,17 +119,27 @@ def _check_settings(args: argparse.Namespace, flags: Mapping[str, Any]) -> None:
             raise UsageError("; ".join(problem.partition("space: ")[2] for problem in error.problems)) from None
         raise
     check_prior(settings.prior)
+    return settings
 
 
-def _work(state: Path) -> dict[str, Any]:
+def _work(state: Path, *, asn: bool) -> dict[str, Any]:
     """Return what the crawl cost, all its runs together."""
     store = LedgerStore.read(state)
     try:
-        counters = store.counters().values()
-        return {
-            "lookups": int(sum(each.get("lookups", 0) for each in counters)),
-            "hits": int(sum(each.get("hits", 0) for each in counters)),
-            "duplicates": store.count_duplicates(),
-        }
+        counters: Counter[str] = Counter()
+        for each in store.counters().values():
+            counters.update({name: int(count) for name, count in each.items()})
+        found: dict[str, Any] = {name: counters[name] for name in ("lookups", "hits")}
+        found["duplicates"] = store.count_duplicates()
+        found["compared"] = sum(counters[f"compared_{name}"] for name in REGISTRIES)
+        found["imported"] = store.imported()
+        if asn:
+            store.gather_origins()
+            found["origins"] = {
+                "batches": counters["origin_batches"],
+                "failures": counters["origin_failures"],
+                "missing": store.count_missing_origins(),
+            }
+        return found
     finally:
         store.close()

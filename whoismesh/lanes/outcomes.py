@@ -3,6 +3,9 @@
 Rules of this file:
 - An answer that names a network closes its whole range in every lane; "not found" closes a block; all else gives the
 gap back.
+- Both protocols' answers about one address are compared wherever there are two: because the first could not tell, or
+because the lookup is of the share to be compared. What differs goes to the coordinator beside the network.
+- A network that is known waits for one more question, to compare, and for nothing that goes wrong with it.
 - A failure is the address's until five addresses in a row have failed: then it is the registry's, and the lane waits.
 """
 
@@ -15,12 +18,14 @@ from dataclasses import replace
 from whoismesh import iana
 from whoismesh.addresses import Range
 from whoismesh.answers import CANNOT_TELL, Answer, Reply, Status, understand
+from whoismesh.answers.disagreement import Claim, claim_of, differing
 from whoismesh.blocks import Block
 from whoismesh.gossip import Gossip
 from whoismesh.grain import smallest_block
-from whoismesh.lanes.events import Broken, Instruction, Keep, Note, Send
+from whoismesh.lanes.events import Broken, Instruction, Note, Send
 from whoismesh.lanes.findings import Findings
 from whoismesh.lanes.lane import Lane, Lookup
+from whoismesh.lanes.origins import Origins
 from whoismesh.ledger.budgets import MAX_WAIT_S
 from whoismesh.messages import Return, Signal
 from whoismesh.networks import Network
@@ -49,12 +54,14 @@ class Outcomes:
         gossip: Gossip,
         findings: Findings,
         counters: Counter[str],
+        origins: Origins | None = None,
     ) -> None:
         self._lanes = lanes
         self._bases = bases
         self._gossip = gossip
         self._findings = findings
         self._counters = counters
+        self._origins = origins
 
     def _lookup(self, number: int, now: float) -> tuple[Lane, Lookup] | None:
         for lane in self._lanes.values():
@@ -71,12 +78,23 @@ class Outcomes:
         lane, lookup = found
         answer = understand(reply, self._bases)
         self._counters[f"answers_{answer.status}"] += 1
-        lookup.part = answer.network or lookup.part
+        if claim := claim_of(reply, answer):
+            lookup.claims[reply.protocol] = claim
+        if answer.status is Status.TRUNCATED:
+            lookup.part = answer.network or lookup.part
         if answer.status not in NO_ANSWER or answer.reason.startswith(CANNOT_TELL):
             lane.answered(now)
         match answer.status:
+            case Status.ELSEWHERE if answer.elsewhere == lookup.registry and answer.url:
+                return self._redirected(lane, lookup, answer, now)
+            case _ if lookup.known is not None:
+                return self._compared(lane, lookup, lookup.known, answer, now)
             case Status.NETWORK if answer.network is not None:
-                return [self._found(lookup, answer, answer.network, now)]
+                if not lookup.claims.keys() - {reply.protocol} and lane.is_to_compare(lookup, now):
+                    lookup.known = answer
+                    self._next_protocol(lane, lookup)
+                    return []
+                return self._found(lookup, answer, answer.network, now)
             case Status.UNALLOCATED | Status.POOL:
                 if iana.home_of(lookup.asked) == lane.registry:
                     lane.aims.wrong(lookup.family, lookup.address)
@@ -85,24 +103,61 @@ class Outcomes:
                     # Only a hint sent the question here: the registry that has the space must say so too.
                     lane.give_up(lookup)
                 return [self._findings.keep(self._gossip.origin, lookup, answer, now)]
-            case Status.ELSEWHERE if answer.elsewhere == lookup.registry and answer.url:
-                return self._redirected(lane, lookup, answer, now)
             case Status.ELSEWHERE | Status.PLACEHOLDER:
                 lane.give_up(lookup)
                 return [self._findings.keep(self._gossip.origin, lookup, answer, now)]
             case Status.LIMITED:
+                lane.again.append(lookup)
                 return self._limited(lane, lookup, answer, now)
             case Status.BANNED:
-                return self._banned(lane, answer)
+                return self._banned(lane, answer, now)
         return self._failed(lane, lookup, answer, now)
 
-    def _found(self, lookup: Lookup, answer: Answer, network: Network, now: float) -> Keep:
+    def _next_protocol(self, lane: Lane, lookup: Lookup) -> None:
+        lookup.protocol += 1
+        lookup.tries, lookup.url, lookup.hops = 0, None, ()
+        lane.again.append(lookup)
+
+    def _compared(self, lane: Lane, lookup: Lookup, known: Answer, answer: Answer, now: float) -> list[Instruction]:
+        """Keep a network, whatever the other protocol says of it: that it knows of none, too, or fails, is counted."""
+        assert known.network is not None, "what is compared is a network"
+        claims = lookup.claims.keys() - {known.network.source}
+        self._counters[f"{'compared' if claims else 'not_compared'}_{lookup.registry}"] += 1
+        out = self._found(lookup, known, known.network, now)
+        match answer.status:
+            case Status.LIMITED:
+                out += self._limited(lane, lookup, answer, now)
+            case Status.BANNED:
+                out += self._banned(lane, answer, now)
+        return out
+
+    def keep_known(self, lane: Lane, now: float) -> list[Instruction]:
+        """Keep the networks that only wait to be compared: their registry is not to be asked for a while."""
+        out: list[Instruction] = []
+        for lookup in [each for each in lane.again if each.known is not None]:
+            lane.again.remove(lookup)
+            out += self._failed(lane, lookup, Answer(Status.FAILED), now)
+        return out
+
+    def _found(self, lookup: Lookup, answer: Answer, network: Network, now: float) -> list[Instruction]:
+        """Keep a network, and before it what another protocol said that differs: so it never comes after the end."""
         block = Block(network.registry, network.range)
+        out: list[Instruction] = []
+        for protocol, claim in lookup.claims.items():
+            fields = differing(Claim(network), claim) if protocol != network.source else ()
+            if fields:
+                payload = pack(claim.network.shortened().to_map())
+                where = network.range
+                out.append(self._findings.keep_disagreement(self._gossip.origin, lookup, where, fields, payload, now))
+                self._counters.update(f"disagreements_{lookup.registry}_{field}" for field in fields)
         self._gossip.learn(block)
         for each in self._lanes.values():
             each.close(network.range)
+        if self._origins is not None:
+            self._origins.found(lookup.registry, network.range)
         payload = pack(network.shortened().to_map())
-        return self._findings.keep(self._gossip.origin, lookup, answer, now, payload=payload, block=block)
+        out.append(self._findings.keep(self._gossip.origin, lookup, answer, now, payload=payload, block=block))
+        return out
 
     def _empty_block(self, asked: Range) -> Range:
         """Return the block that a "not found" closes: all of it where gossip knows a holder, who is not believed."""
@@ -124,24 +179,29 @@ class Outcomes:
         wait_s = None if answer.retry_after_s is None else min(answer.retry_after_s, MAX_WAIT_S)
         lane.paused_until = max(lane.paused_until, now + max(LIMITED_PAUSE_S, wait_s or 0.0))
         lookup.not_before = lane.paused_until
-        lane.again.append(lookup)
+        out = self.keep_known(lane, now)
         if answer.host_only:
-            return []  # too many connections from here: nobody else's business
+            return out  # too many connections from here: nobody else's business
         lane.revoke_permits()
         lane.limited_until = max(lane.limited_until, lane.paused_until)
-        return [Send(Signal(self._gossip.crawl, self._gossip.origin, lane.registry, "limited", wait_s, answer.reason))]
+        return [
+            *out,
+            Send(Signal(self._gossip.crawl, self._gossip.origin, lane.registry, "limited", wait_s, answer.reason)),
+        ]
 
-    def _banned(self, lane: Lane, answer: Answer) -> list[Instruction]:
+    def _banned(self, lane: Lane, answer: Answer, now: float) -> list[Instruction]:
         """Close the lane for good and hand its leases back: only a person can mend this."""
         lane.closed = True
         out: list[Instruction] = [
             Note("host_banned", {"registry": lane.registry, "reason": answer.reason}, "error"),
             Send(Signal(self._gossip.crawl, self._gossip.origin, lane.registry, "banned", None, answer.reason)),
         ]
-        return out + self.give_back(lane)
+        return out + self.give_back(lane, now)
 
     def _failed(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
         """Try again, by another protocol where this one cannot tell, or leave it to the coordinator."""
+        if lookup.known is not None:
+            return self._compared(lane, lookup, lookup.known, answer, now)
         if not answer.reason.startswith(CANNOT_TELL) and answer.status is not Status.TRUNCATED:
             lane.failing.add((lookup.family, lookup.address))
         if len(lane.failing) >= FAILURES_IN_A_ROW:
@@ -150,11 +210,11 @@ class Outcomes:
         if answer.transient and lookup.tries < TRIES:
             lookup.not_before = now + RETRY_S * 2 ** (lookup.tries - 1)
         elif lookup.protocol + 1 < len(lane.protocols):
-            lookup.protocol += 1
-            lookup.tries, lookup.url, lookup.hops = 0, None, ()
+            self._next_protocol(lane, lookup)
+            return []
         elif lookup.part is not None:
             # A part of an answer that never came whole: better than none.
-            return [self._found(lookup, replace(answer, status=Status.NETWORK), lookup.part, now)]
+            return self._found(lookup, replace(answer, status=Status.NETWORK), lookup.part, now)
         else:
             lane.give_up(lookup)
             failed = answer if answer.status is Status.MALFORMED else replace(answer, status=Status.FAILED)
@@ -169,33 +229,31 @@ class Outcomes:
             return []
         lane, lookup = found
         self._counters["answers_failed"] += 1
-        if not event.unreachable:
+        if not event.unreachable or lookup.known is not None:
             return self._failed(lane, lookup, Answer(Status.FAILED, reason=event.reason, transient=True), now)
         if lookup.protocol + 1 < len(lane.protocols):
-            lookup.protocol += 1
-            lookup.tries, lookup.url, lookup.hops = 0, None, ()
-            lane.again.append(lookup)
+            self._next_protocol(lane, lookup)
             return []
         return self._out_of_reach(lane, event.reason, now)
 
     def _out_of_reach(self, lane: Lane, reason: str, now: float) -> list[Instruction]:
         """Wait, longer each time: the registry is the trouble, not the address. Others may reach it meanwhile."""
         if now < lane.paused_until:
-            return self.give_back(lane)
+            return self.give_back(lane, now)
         wait_s = lane.pause(now)
         lane.failing.clear()
         return [
             Note("registry_unreachable", {"registry": lane.registry, "reason": reason, "wait_s": wait_s}, "warning"),
             Send(Signal(self._gossip.crawl, self._gossip.origin, lane.registry, "unreachable", None, reason)),
-            *self.give_back(lane),
+            *self.give_back(lane, now),
         ]
 
-    def give_back(self, lane: Lane, *, wait: bool = False) -> list[Instruction]:
+    def give_back(self, lane: Lane, now: float, *, wait: bool = False) -> list[Instruction]:
         """Return all leases of a lane; what is being asked at this moment is not for somebody else.
 
         With `wait`, a lease in which something is being asked is kept until it is known what the answer leaves of it.
         """
-        out: list[Instruction] = []
+        out = self.keep_known(lane, now)
         for number, lease in list(lane.leases.items()):
             if wait and any(lease.ranges.holds(each.family, each.address) for each in lane.lookups.values()):
                 continue
