@@ -215,3 +215,10 @@ def test_cutting_through_a_row_or_special_space_is_refused(tmp_path: Path, capsy
         cut.cut(table, [Range.parse("10.0.0.0/9")])
     assert cut.main([str(tmp_path / "missing"), str(tmp_path / "out")]) == 78
     assert "error:" in capsys.readouterr().err
+
+
+def test_a_table_as_the_registries_would_publish_it_reads_back(tmp_path: Path) -> None:
+    table = AllocationTable.load(write(tmp_path / "t.csv", CSV))
+    again = AllocationTable.load(write(tmp_path / "delegated", table.published()))
+    assert [row[:6] for row in again.rows()] == [row[:6] for row in table.rows()]
+    assert table.published().splitlines()[0] == "2|nro|20161115|0|00000000|20161115|+0000"

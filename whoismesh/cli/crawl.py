@@ -106,6 +106,8 @@ def run(args: argparse.Namespace) -> int:
             origins = work["origins"]
             told = f"{origins['batches']:,} batches asked who announces them"
             print(f"{told}, {origins['missing']:,} networks without an answer")
+        if not settings.prior and any(each.family == 6 for each in settings.space):
+            print("IPv6 was asked about where blocks begin: what lies between is not seen; --prior tells of it")
         print(f"{duration(seconds)}; the dump is {args.dump}")
     return code
 
