@@ -154,12 +154,12 @@ class _Disagreements:
             self._next = next(self._coming, None)  # of a network whose result is still on its way
         if self._next is None or self._next[0] != where:
             return record
-        network = Network.from_map(unpack(record))
+        fields = [field for field in COMPARED_FIELDS if field in self._next[1]]
         with contextlib.suppress(NotPackedError, DumpError):
-            also = Network.from_map(unpack(self._next[2]))
-            fields = tuple(field for field in COMPARED_FIELDS if field in self._next[1])
-            if fields and also.source != network.source:
-                return pack(replace(network, also=also, differs=fields).to_map())
+            also = replace(Network.from_map(unpack(self._next[2])), also=None, differs=())
+            values = unpack(record)
+            if fields and also.source != values.get("source", "rdap"):
+                return pack({**values, "also": also.to_map(), "differs": fields})
         return record
 
 

@@ -180,7 +180,7 @@ class Lanes:
             case Renewed():
                 return self._renewed(message, now)
             case Permits():
-                self._permitted(message, now)
+                return self._permitted(message, now)
             case Acknowledge(origin=origin, runs=runs):
                 self.findings.acknowledged(origin, runs)
                 return [Forget(origin, runs)]
@@ -192,19 +192,20 @@ class Lanes:
                 self.counters["messages_unexpected"] += 1
         return []
 
-    def _permitted(self, message: Permits, now: float) -> None:
+    def _permitted(self, message: Permits, now: float) -> list[Instruction]:
         self._clock.heard(message.clock_s, now)
         if message.registry == ORIGINS_BUDGET:
             if self._origins is not None:
                 self._origins.permit(message.clock_s + delay_s for delay_s in message.delays_s)
-            return
+            return []
         lane = self.lanes[message.registry]
         if message.delays_s:
             lane.permit(message.clock_s + delay_s for delay_s in message.delays_s)
-        else:
-            lane.revoke_permits()
-            # Not for ourselves, who get no permits: a coordinator that starts anew is told of it.
-            lane.limited_until = max(lane.limited_until, now + message.wait_s)
+            return []
+        lane.revoke_permits()
+        # Not for ourselves, who get no permits: a coordinator that starts anew is told of it.
+        lane.limited_until = max(lane.limited_until, now + message.wait_s)
+        return self._outcomes.keep_known(lane, now)
 
     def _leased(self, grant: LeaseGrant, now: float) -> list[Instruction]:
         lane = self.lanes[grant.registry]
@@ -305,7 +306,7 @@ class Lanes:
         out = self._gossip(gossip.Tick(), now) if now >= self.gossip.wake_at else []
         if self._drain_until is not None:
             for lane in self.lanes.values():
-                out += self._outcomes.give_back(lane, wait=True)
+                out += self._outcomes.give_back(lane, now, wait=True)
         over = self.done and self._has_origins(now) and not self.findings.unacknowledged
         drained = self._drain_until is not None and (self._is_drained(now) or now >= self._drain_until)
         if over or drained:

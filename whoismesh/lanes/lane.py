@@ -242,9 +242,9 @@ class Lane:
         self.failing.clear()
         self.pauses = 0
 
-    def is_to_compare(self, lookup: Lookup) -> bool:
+    def is_to_compare(self, lookup: Lookup, now: float) -> bool:
         """Tell whether a network that was found is of the share that the next protocol is asked about too."""
-        if lookup.protocol or len(self.protocols) < 2:
+        if lookup.protocol or len(self.protocols) < 2 or self.closed or now < self.paused_until:
             return False
         self._networks += 1
         return int(self._networks * self.compare) > int((self._networks - 1) * self.compare)

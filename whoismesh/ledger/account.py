@@ -42,7 +42,6 @@ class Account:
         self.failures: list[tuple[Range, str]] = []
         #: Networks on which both protocols do not say the same, by registry and by (registry, field that differs).
         self.disagreements: Counter[str | tuple[str, str]] = Counter()
-        self._disagreed: set[bytes] = set()
         self._attempts = attempts
         self._answers: Counter[tuple[str, int]] = Counter()
         self._closed: Counter[tuple[str, int]] = Counter()
@@ -105,11 +104,12 @@ class Account:
         return True
 
     def _disagree(self, result: Result) -> None:
-        """Count a disagreement, one for a network, however many lookups told of it."""
-        key = result.range.first_bytes + result.range.last_bytes
+        """Count a disagreement, one for a network, however many lookups told of it: it comes before its network.
+
+        One that a broken link made late is not counted here; a dump counts all, and no memory is needed for it.
+        """
         fields = set(result.reason.split(", ")) & set(COMPARED_FIELDS)
-        if fields and key not in self._disagreed:
-            self._disagreed.add(key)
+        if fields and not self.coverage.held.holds(result.asked.family, result.asked.first):
             self.disagreements[result.registry] += 1
             self.disagreements.update((result.registry, field) for field in fields)
 
@@ -175,11 +175,10 @@ class Account:
             return []
         errand.failures += 1
         errand.failed_at.add(result.origin)
-        if errand.failures >= self._attempts:
-            return self._give_up(result)
         errand.not_before = now + RETRY_S * 2 ** (errand.failures - 1)
         self._go(errand, result.registry, result.registry)
-        return []
+        # What is settled ends the errand, and what the worker has closed around the address is pending again at once.
+        return self._give_up(result) if errand.failures >= self._attempts else []
 
     def _retry(self) -> None:
         """Make all that failed pending again."""
