@@ -99,6 +99,7 @@ class Lane:
         self.unlimited = False
         self.closed = False
         self.wished = False
+        self.leases_ended = 0
         self.wanted = 0
         self.paused_until = 0.0
         self.limited_until = 0.0
@@ -313,12 +314,14 @@ class Lane:
                 lease.left.pop()
             if not lease.left:
                 del self.leases[number]
+                self.leases_ended += 1
                 yield number
 
     def drop_lease(self, number: int) -> None:
         """Forget a lease that is not ours any more, with its gaps."""
         lease = self.leases.pop(number, None)
         if lease is not None:
+            self.leases_ended += 1
             kept = RangeSet(each for other in self.leases.values() for each in other.ranges)
             for each in lease.ranges:
                 for part in kept.missing(each):

@@ -23,6 +23,7 @@ from whoismesh.gossip import Gossip
 from whoismesh.lanes.events import Broken, Instruction, Note, Send
 from whoismesh.lanes.findings import Findings
 from whoismesh.lanes.lane import Lane, Lookup
+from whoismesh.lanes.origins import Origins
 from whoismesh.ledger.budgets import MAX_WAIT_S
 from whoismesh.messages import Return, Signal
 from whoismesh.networks import Network
@@ -50,12 +51,14 @@ class Outcomes:
         gossip: Gossip,
         findings: Findings,
         counters: Counter[str],
+        origins: Origins | None = None,
     ) -> None:
         self._lanes = lanes
         self._bases = bases
         self._gossip = gossip
         self._findings = findings
         self._counters = counters
+        self._origins = origins
 
     def _lookup(self, number: int, now: float) -> tuple[Lane, Lookup] | None:
         for lane in self._lanes.values():
@@ -142,6 +145,8 @@ class Outcomes:
         self._gossip.learn(block)
         for each in self._lanes.values():
             each.close(network.range)
+        if self._origins is not None:
+            self._origins.found(lookup.registry, network.range)
         payload = pack(network.shortened().to_map())
         out.append(self._findings.keep(self._gossip.origin, lookup, answer, now, payload=payload, block=block))
         return out

@@ -13,6 +13,7 @@ from whoismesh import iana, messages
 from whoismesh.addresses import Range
 from whoismesh.answers.outcome import Status
 from whoismesh.blocks import Block, BlockLog
+from whoismesh.ledger.bulk import Bulk
 from whoismesh.ledger.coverage import Coverage
 from whoismesh.ledger.errands import Errand
 from whoismesh.ledger.leases import Desk
@@ -33,6 +34,7 @@ class Account:
 
     def __init__(self, space: Iterable[Range], attempts: int) -> None:
         self.coverage = Coverage(space)
+        self.bulk = Bulk(self.coverage)
         self.desk = Desk(self.coverage.unsettled)
         self.log = BlockLog()
         self.counters: Counter[str] = Counter()
@@ -59,6 +61,15 @@ class Account:
                 return
             case messages.ADOPTED:
                 self._log(result)
+                return
+            case messages.ORIGINS:
+                self.counters["origins"] += 1
+                return
+            case messages.BULK:
+                self._bulk(result)
+                return
+            case messages.IMPORTED:
+                self.bulk.stored(result)
                 return
             case messages.DISAGREEMENT:
                 self._disagree(result)
@@ -107,11 +118,24 @@ class Account:
             self.counters["duplicates"] += 1
         else:
             self.networks[result.registry] += 1
-        for part in self.coverage.reopen_around(result.range):
+        return self._holder(result.range)
+
+    def _holder(self, found: Range) -> list[Range]:
+        """Settle a range that somebody holds; return its parts in the space."""
+        for part in self.coverage.reopen_around(found):
             for piece, registry in iana.by_registry(part):
                 if registry is not None:
                     self.desk.pending[registry].add(piece)
-        return self.coverage.settle_network(result.range)
+        return self.coverage.settle_network(found)
+
+    def _bulk(self, result: Result) -> None:
+        """Settle a network that a bulk file names; it is no answer, and says nothing of what answers settle."""
+        self.bulk.settled()
+        if self._log(result):
+            self.networks[result.registry] += 1
+            self.counters["bulk"] += 1
+            for part in self._holder(result.range):
+                self.desk.settle(part)
 
     def _nobody(self, result: Result, now: float) -> list[Range]:
         """Settle the block as unallocated, unless this registry was only a guess and there are more to try."""
