@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import pytest
+
 from whoismesh.addresses import parse_address
 from whoismesh.dump import open_dump
 from whoismesh.networks import Network
@@ -18,6 +20,7 @@ def compare_all(text):
     return text.replace("connections =", "compare = 1.0\nconnections =")
 
 
+@pytest.mark.slow
 def test_what_port_43_says_otherwise_is_kept_and_counted(in_lab, table):
     async def crawl(lab):
         config = lab.config(*SPACE, change=compare_all)
