@@ -314,7 +314,7 @@ def test_a_result_is_about_one_address_of_the_range_s_family() -> None:
         pytest.param(Feed(CRAWL, "status", b""), 2, "text", id="a text for bytes"),
         pytest.param(Acknowledge(CRAWL, 1, ()), 2, [[1, 2, 3]], id="three ends of a run"),
         pytest.param(Acknowledge(CRAWL, 1, ()), 2, [1], id="a run that is none"),
-        pytest.param(Welcome(CRAWL, 1, 2, 3, 4, 1.0, (), 0.0), 6, ["arin"] * 6, id="more registries than there are"),
+        pytest.param(Welcome(CRAWL, 1, 2, 3, 4, 1.0, (), 0.0), 6, ["arin"] * 7, id="more budgets than there are"),
     ],
 )
 def test_what_is_too_much_or_of_the_wrong_shape_is_refused(message: Message, field: int, value: Any) -> None:

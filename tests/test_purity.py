@@ -28,6 +28,9 @@ SINGLE_ENGINES = (
         "registries",
         "history",
         "listener",
+        "origins",
+        "bulk.splitting",
+        "bulk.reading",
     ),
 )
 ENGINE_FOLDERS = ("ledger", "lanes", "answers", "gossip")

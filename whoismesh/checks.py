@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from whoismesh.addresses import Range
 from whoismesh.errors import AddressError, MessageError
 from whoismesh.packing import MAX_ITEMS
-from whoismesh.registries import REGISTRIES
+from whoismesh.registries import ORIGINS_BUDGET, REGISTRIES
 
 CRAWL_ID_BYTES = 16
 MAX_TEXT = 1_000
@@ -87,6 +87,11 @@ def registry(value: Any) -> str:
     if value not in REGISTRIES:
         raise wrong("a registry", value)
     return str(value)
+
+
+def asked(value: Any) -> str:
+    """Check the name of who is asked within a budget: a registry, or "origins"."""
+    return str(value) if value == ORIGINS_BUDGET else registry(value)
 
 
 def address_range(value: Any) -> Range:

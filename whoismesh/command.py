@@ -23,6 +23,14 @@ EXIT_CODES = (
     "exit codes: 0 done, 1 ended with failures, 2 usage, 69 unavailable, 70 a bug, 75 try again, 78 bad configuration"
 )
 
+#: What --asn does, at all commands that have it.
+ASN_HELP = "ask Team Cymru who announces what is found, in bulk (crawl.asn)"
+
+#: What --bulk does, likewise.
+BULK_HELP = (
+    "RPSL databases (ripe.db.inetnum.gz and the like) to take networks from before anything is asked (crawl.bulk)"
+)
+
 
 def settings_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --config, --log-level and --version."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import sqlite3
 import sys
@@ -21,7 +22,8 @@ from typing import Any
 import zmq
 
 from whoismesh import process
-from whoismesh.command import run_command, settings_arguments
+from whoismesh.bulk.files import FileReport, check_files, read_files
+from whoismesh.command import ASN_HELP, BULK_HELP, run_command, settings_arguments
 from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
 from whoismesh.gatekeeper import Gatekeeper
 from whoismesh.keys import AllowList, Keys
@@ -31,6 +33,9 @@ from whoismesh.ledger.events import (
     Collected,
     Event,
     Finish,
+    Import,
+    Imported,
+    ImportOver,
     Instruction,
     Note,
     Publish,
@@ -57,6 +62,7 @@ from whoismesh.messages import (
     encode,
 )
 from whoismesh.outbox import weight
+from whoismesh.registries import ORIGINS_BUDGET
 from whoismesh.settings import Settings, load
 from whoismesh.sockets import (
     EXCHANGE_OFFSET,
@@ -124,6 +130,7 @@ class Coordinator:
         self._loop = asyncio.get_running_loop()
         most = self._settings.mesh.most_members
         process.need_descriptors(most * MEMBER_FILES + OWN_FILES, f"mesh.most_members = {most}")
+        check_files(self._settings.bulk)
         lock = lock_folder(self._state)
         self._store = LedgerStore.open(self._state)
         self._executor = ThreadPoolExecutor(1, "store")
@@ -184,7 +191,7 @@ class Coordinator:
         self._ledger = Ledger(
             record.id,
             record.space,
-            {registry: Budget(each.rate, each.host_rate) for registry, each in self._settings.registries.items()},
+            self._budgets(),
             epoch=record.epoch,
             origins=record.origins,
             ports=(port + RESULTS_OFFSET, port + FEED_OFFSET, port + EXCHANGE_OFFSET),
@@ -197,12 +204,22 @@ class Coordinator:
             self._ledger.replay(result)
         return record
 
+    def _budgets(self) -> dict[str, Budget]:
+        found = {registry: Budget(each.rate, each.host_rate) for registry, each in self._settings.registries.items()}
+        if self._settings.asn:
+            found[ORIGINS_BUDGET] = Budget(self._settings.origins.rate, math.inf)
+        return found
+
     def _quit(self) -> None:
         """End at once: the second signal. What is being stored is stored whole or not at all, and then sent again."""
         self._log.warning("coordinator_quit", unstored_bytes=self._waiting_bytes)
         os._exit(TryAgainError.exit_code)
 
     async def _serve(self) -> None:
+        importing = None
+        if self._settings.bulk:
+            self._ledger.bulk.begin()
+            importing = self._loop.create_task(self._import())
         self._event(Tick())
         status_at = 0.0
         while not self._stop.is_set():
@@ -214,6 +231,8 @@ class Coordinator:
                     await self._stop.wait()
             except TimeoutError:
                 continue
+        if importing is not None:
+            await importing
         await self._commit_all()
         self._send_status()
         for inbox in (self._leases, self._collector, self._exchanges):
@@ -334,11 +353,46 @@ class Coordinator:
             self._stop.set()
 
     async def _part(self) -> None:
-        """Let workers hear the end and leave, then stop."""
-        deadline = time.monotonic() + PARTING_S
+        """Let workers hear the end and leave, then stop. They may still have to hear who announces what they found."""
+        deadline = time.monotonic() + PARTING_S + (self._settings.origins.patience_s if self._settings.asn else 0.0)
         while self._ledger.workers and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         self._stop.set()
+
+    # -- bulk files ---------------------------------------------------------------------------------------------
+
+    async def _import(self) -> None:
+        """Let the engine take in what bulk files hold, as fast as the disk takes it, until all is read or all stops."""
+        ledger = self._ledger
+        steps = read_files(self._settings.bulk, ledger.coverage.space, self._state, ledger.bulk.imported)
+        executor = ThreadPoolExecutor(1, "bulk")
+        try:
+            while (step := await self._loop.run_in_executor(executor, next, steps, None)) is not None:
+                while self._waiting_bytes > MOST_WAITING_BYTES and not self._stop.is_set():
+                    await asyncio.sleep(0.01)
+                if self._stop.is_set():
+                    return
+                networks = tuple((each.registry, each.range, each.payload) for each in step.networks)
+                self._event(Import(networks, step.progress))
+                if step.done is not None:
+                    self._import_done(step.done)
+            self._event(ImportOver())
+        except sqlite3.Error as error:
+            self._failure = disk_error(self._state, "bulk files cannot be imported", error)
+            self._stop.set()
+        except OSError as error:
+            self._failure = TryAgainError(f"crawl.bulk: {error.filename}: cannot be read: {error.strerror}")
+            self._stop.set()
+        finally:
+            await self._loop.run_in_executor(executor, steps.close)
+            executor.shutdown(wait=False)
+
+    def _import_done(self, report: FileReport) -> None:
+        for problem in report.problems:
+            self._carry_out(Note("bulk_malformed", {"where": problem}, "warning"))
+        self._carry_out(Note("bulk_read", report.to_map()))
+        if report.whole:
+            self._event(Imported(report.digest, report.to_map()))
 
     # -- group commit -------------------------------------------------------------------------------------------
 
@@ -382,13 +436,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--listen", required=True, metavar="tcp://HOST:PORT", help="first of four ports in a row; 0 takes free ones"
     )
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder of the ledger")
+    parser.add_argument("--bulk", nargs="+", action="extend", default=[], metavar="FILE", help=BULK_HELP)
+    parser.add_argument("--asn", action="store_true", help=ASN_HELP)
     parser.add_argument("--exit-when-done", action="store_true", help="stop when every address is settled")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed in earlier runs")
     process.add_keys_argument(parser)
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        settings = load(args.config, os.environ)
+        settings = load(args.config, os.environ, {"asn": args.asn, "bulk": args.bulk})
 
         async def serve() -> int:
             coordinator = Coordinator(

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,13 +204,17 @@ def _ended(code: int, child: Child, plan: CrawlPlan) -> WhoismeshError:
     return error
 
 
-def child_environment(space: list[str], contact: str) -> dict[str, str]:
+def child_environment(space: list[str], contact: str, *, asn: bool = False, bulk: Sequence[str] = ()) -> dict[str, str]:
     """Return this process's environment with settings given as flags in it."""
     environment = dict(os.environ)
     if space:
         environment["WHOISMESH_CRAWL_SPACE"] = ",".join(space)
     if contact:
         environment["WHOISMESH_CRAWL_CONTACT"] = contact
+    if bulk:
+        environment["WHOISMESH_CRAWL_BULK"] = f"[{', '.join(map(json.dumps, bulk))}]"
+    if asn:
+        environment["WHOISMESH_CRAWL_ASN"] = "true"
     return environment
 
 

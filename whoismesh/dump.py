@@ -212,13 +212,14 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
 class Statistics:
     """What a dump holds. Addresses are counted once however many networks hold them; v4 and v6 together.
 
-    `addresses` are those of all networks, also beyond the space; `held` those of the space. `disagreements` are
-    networks of which the other protocol says something else; a registry's row counts the fields. `problem` says what is
-    wrong with the file, if anything.
+    `addresses` are those of all networks, also beyond the space; `held` those of the space. `announced` counts the
+    networks whose origin AS is known, `disagreements` those of which the other protocol says something else; a
+    registry's row counts the fields. `problem` says what is wrong with the file, if anything.
     """
 
     space: int = 0
     networks: int = 0
+    announced: int = 0
     addresses: int = 0
     held: int = 0
     unallocated: int = 0
@@ -240,6 +241,7 @@ class Statistics:
         """Return plain values for JSON."""
         return {
             "networks": self.networks,
+            "announced": self.announced,
             "addresses": self.addresses,
             "space": self.space,
             "settled": self.settled,
@@ -277,6 +279,7 @@ def statistics(dump: Dump) -> Statistics:
             setattr(found, record.kind, getattr(found, record.kind) + record.range.size)
             continue
         found.networks += 1
+        found.announced += record.asn is not None
         row = found.by_registry.setdefault(record.registry, _empty_row())
         row["networks"] += 1
         found.disagreements += record.also is not None

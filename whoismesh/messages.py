@@ -37,12 +37,16 @@ MAX_TAILS = 20_000
 
 #: Statuses of results that the coordinator itself puts into its store: a block that workers died over again and again
 #: is given up; everything that failed is to be tried once more; a block that the mesh knows from a process that is gone
-#: with its result gets a number in the accepted log.
-OWN_STATUSES = ABANDONED, RETRY, ADOPTED = "abandoned", "retry", "adopted"
+#: with its result gets a number in the accepted log; a network of a bulk file; a bulk file that was read to its end.
+OWN_STATUSES = ABANDONED, RETRY, ADOPTED, BULK, IMPORTED = "abandoned", "retry", "adopted", "bulk", "imported"
 #: Status of a result that settles nothing: what the other protocol says of a network's address, where it says something
 #: else. `range` is the network's, `payload` the other record, `reason` the fields that differ
 #: (networks.COMPARED_FIELDS), with commas between them.
 DISAGREEMENT = "disagreement"
+#: The same of what Team Cymru told: `payload` is a list of [first bytes, last bytes, asn or nil, asn_cidr or nil].
+ORIGINS = "origins"
+#: Both are records only: they settle nothing, name no block and are no lookup's.
+RECORDS_ONLY = (DISAGREEMENT, ORIGINS)
 
 
 def _pack_range(value: Range) -> list[bytes]:
@@ -247,7 +251,7 @@ class Welcome(Message):
         "feed": checks.count,
         "exchange": checks.count,
         "renew_s": checks.number,
-        "unlimited": checks.list_of(checks.registry, 5),
+        "unlimited": checks.list_of(checks.asked, 6),
         "clock_s": checks.number,
     }
     origin: int
@@ -345,7 +349,7 @@ class PermitRequest(Message):
     """Worker to coordinator: it could use `count` lookups of that registry's budget; replaces its earlier wish."""
 
     TYPE = 9
-    CHECKS: ClassVar = {"origin": checks.count, "registry": checks.registry, "count": checks.count}
+    CHECKS: ClassVar = {"origin": checks.count, "registry": checks.asked, "count": checks.count}
     origin: int
     registry: str
     count: int
@@ -361,7 +365,7 @@ class Permits(Message):
 
     TYPE = 10
     CHECKS: ClassVar = {
-        "registry": checks.registry,
+        "registry": checks.asked,
         "clock_s": checks.number,
         "delays_s": checks.list_of(checks.number, 1_000),
         "wait_s": checks.number,

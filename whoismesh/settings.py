@@ -25,6 +25,8 @@ ENVIRONMENT_PREFIX = "WHOISMESH_"
 MOST_CONTACT = 200
 #: Members of one mesh: ports of one host's coordinator, four connections each.
 MOST_MEMBERS = 10_000
+#: Addresses of one bulk query: 150 bytes of answer each, which stay under the longest answer that is read (1 MiB).
+MOST_BATCH = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,31 @@ class RegistrySettings:
     @property
     def whois_address(self) -> tuple[str, int]:
         """Host and port of the WHOIS server."""
-        host, _, port = self.whois.rpartition(":")
-        return host.strip("[]"), int(port)
+        return _host_and_port(self.whois)
+
+
+@dataclass(frozen=True, slots=True)
+class OriginSettings:
+    """How Team Cymru is asked who announces an address, where `crawl.asn` wants it.
+
+    `rate` is batches a second, for the whole fleet: no number is published, bulk queries of some thousand addresses are
+    what it asks for, and who sends single queries in numbers is null-routed. `batch` is the most addresses of one,
+    `patience_s` how long the end of a crawl waits for what is under way; the others are as in RegistrySettings.
+    """
+
+    whois: str = "whois.cymru.com:43"
+    rate: float = 0.2
+    batch: int = 1_000
+    patience_s: float = 60.0
+    timeout_s: float = 120.0
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 60.0
+    proxy: str = field(default="", repr=False)
+
+    @property
+    def whois_address(self) -> tuple[str, int]:
+        """Host and port of the WHOIS server."""
+        return _host_and_port(self.whois)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +100,22 @@ class Settings:
     lease_s: float = 60.0
     attempts: int = 3
     give_up_s: float = 20.0
+    asn: bool = False
+    bulk: tuple[Path, ...] = ()
+    origins: OriginSettings = OriginSettings()
     mesh: MeshSettings = MeshSettings()
     registries: Mapping[str, RegistrySettings] = field(default_factory=dict)
 
     @property
     def asks_the_real_registries(self) -> bool:
-        """Tell whether any server is not on this machine's loopback."""
+        """Tell whether any server that is asked is not on this machine's loopback, Team Cymru's counted."""
+        return not self.practises or (self.asn and not _is_loopback(self.origins.whois_address[0]))
+
+    @property
+    def practises(self) -> bool:
+        """Tell whether all registries are on this machine's loopback."""
         servers = [(each.rdap, each.whois_address[0]) for each in self.registries.values()]
-        return not all(_is_loopback(urlsplit(rdap).hostname or "") and _is_loopback(host) for rdap, host in servers)
+        return all(_is_loopback(urlsplit(rdap).hostname or "") and _is_loopback(host) for rdap, host in servers)
 
     @property
     def bases(self) -> dict[str, str]:
@@ -101,7 +134,7 @@ def load(
     *,
     needs_space: bool = True,
 ) -> Settings:
-    """Read the settings. `flags` has `space` (list of texts) and `contact` where they were given.
+    """Read the settings. `flags` has `space` and `bulk` (lists of texts), `contact` and `asn` where they were given.
 
     Raises ConfigError with every problem found.
     """
@@ -116,6 +149,11 @@ def load(
         reader.problems.append(
             "crawl.contact is missing: the real registries are asked only with an address at which they can reach you; "
             'give --contact noc@example.org or contact = "noc@example.org"'
+        )
+    if settings.asn and settings.practises and "whois" not in table.get("origins", {}) and not reader.problems:
+        reader.problems.append(
+            "crawl.asn: the registries are on loopback and Team Cymru is not: expected the practice server in "
+            "origins.whois (write the config anew with `whoismesh practice --config-out`)"
         )
     if reader.problems:
         raise ConfigError(*reader.problems)
@@ -166,8 +204,8 @@ class _Reader:
 
     def settings(self, table: Mapping[str, Any], *, needs_space: bool) -> Settings:
         for key in table:
-            if key not in ("crawl", "mesh", "registries"):
-                self._problem(key, "no such section; expected [crawl], [mesh] or [registries.NAME]")
+            if key not in ("crawl", "mesh", "origins", "registries"):
+                self._problem(key, "no such section; expected [crawl], [mesh], [origins] or [registries.NAME]")
         crawl = self._section(table, "crawl", _CRAWL)
         mesh = self._section(table, "mesh", _MESH)
         space: tuple[Range, ...] = ()
@@ -193,6 +231,9 @@ class _Reader:
             lease_s=self._seconds("crawl.lease_s", crawl.get("lease_s", 60.0)),
             attempts=self._count("crawl.attempts", crawl.get("attempts", 3)),
             give_up_s=self._number("crawl.give_up_s", crawl.get("give_up_s", 20.0)),
+            asn=self._flag("crawl.asn", crawl.get("asn", False)),
+            bulk=self._paths("crawl.bulk", crawl.get("bulk", [])),
+            origins=self._origins(table),
             mesh=MeshSettings(
                 most_members=self._count(
                     "mesh.most_members", mesh.get("most_members", MeshSettings().most_members), MOST_MEMBERS
@@ -225,6 +266,17 @@ class _Reader:
             compare=self._compare(f"{where}.compare", section.get("compare", 0.0), protocols),
             proxy=self._proxy(f"{where}.proxy", section.get("proxy", "")),
             api_key=self._api_key(where, name, section.get("api_key", ""), section.get("rdap", default.rdap)),
+        )
+
+    def _origins(self, table: Mapping[str, Any]) -> OriginSettings:
+        section = self._section(table, "origins", _ORIGINS)
+        found = {each.name: section.get(each.name, each.default) for each in fields(OriginSettings)}
+        return OriginSettings(
+            whois=self._host_port("origins.whois", found["whois"]),
+            rate=self._number("origins.rate", found["rate"]),
+            batch=self._count("origins.batch", found["batch"], MOST_BATCH),
+            proxy=self._proxy("origins.proxy", found["proxy"]),
+            **{name: self._seconds(f"origins.{name}", found[name]) for name in found if name.endswith("_s")},
         )
 
     # -- one value each -----------------------------------------------------------------------------------------
@@ -262,6 +314,18 @@ class _Reader:
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
             self._problem(key, f"expected a count of 1 to {most}", value)
             return 1
+        return value
+
+    def _paths(self, key: str, value: Any) -> tuple[Path, ...]:
+        if isinstance(value, list) and all(isinstance(each, str) and each for each in value):
+            return tuple(map(Path, value))
+        self._problem(key, "expected a list of files", value)
+        return ()
+
+    def _flag(self, key: str, value: Any) -> bool:
+        if not isinstance(value, bool):
+            self._problem(key, "expected true or false", value)
+            return False
         return value
 
     def _compare(self, key: str, value: Any, protocols: tuple[str, ...]) -> float:
@@ -347,10 +411,11 @@ class _Reader:
         return PROTOCOLS
 
 
-_CRAWL = frozenset({"space", "contact", "lease_s", "attempts", "give_up_s"})
+_CRAWL = frozenset({"space", "contact", "lease_s", "attempts", "give_up_s", "asn", "bulk"})
 _MESH = frozenset(each.name for each in fields(MeshSettings))
+_ORIGINS = frozenset(each.name for each in fields(OriginSettings))
 _REGISTRY = frozenset(each.name for each in fields(RegistrySettings))
-_LISTS = frozenset({"space", "protocols"})
+_LISTS = frozenset({"space", "protocols", "bulk"})
 _TEXTS = frozenset({"proxy", "api_key", "keys"})
 #: Every variable there is, and the keys it goes to.
 _VARIABLES = {
@@ -358,6 +423,7 @@ _VARIABLES = {
     for keys in (
         *(("crawl", key) for key in _CRAWL),
         *(("mesh", key) for key in _MESH),
+        *(("origins", key) for key in _ORIGINS),
         *(("registries", registry, key) for registry in REGISTRIES for key in _REGISTRY),
     )
 }
@@ -378,6 +444,11 @@ def _from_text(text: str, *, list_wanted: bool) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _host_and_port(whois: str) -> tuple[str, int]:
+    host, _, port = whois.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _host_of(url: Any) -> str:

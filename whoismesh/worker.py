@@ -13,15 +13,16 @@ import socket
 import sqlite3
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import zmq
 
 from whoismesh import process
 from whoismesh.blocks import Blocks
-from whoismesh.command import run_command, settings_arguments
+from whoismesh.command import ASN_HELP, run_command, settings_arguments
 from whoismesh.errors import MessageError, StateError, TryAgainError, UsageError, WhoismeshError
 from whoismesh.gatekeeper import Gatekeeper
 from whoismesh.gossip.events import Found
@@ -30,6 +31,7 @@ from whoismesh.keys import Keys
 from whoismesh.lanes import Lanes
 from whoismesh.lanes.events import (
     Ask,
+    AskOrigins,
     Broken,
     Drain,
     Event,
@@ -38,6 +40,8 @@ from whoismesh.lanes.events import (
     Joined,
     Keep,
     Note,
+    OriginsBroken,
+    OriginsReplied,
     Received,
     Recovered,
     Replied,
@@ -161,6 +165,7 @@ class Worker:
                 random.random,
                 self._node.address,
                 peers,
+                (self._settings.origins.batch, self._settings.origins.patience_s) if self._settings.asn else None,
             )
             dealer = open_socket(self._context, zmq.DEALER)
             connect_with(dealer, self._where, keys)
@@ -256,9 +261,9 @@ class Worker:
     def _carry_out(self, instruction: Instruction) -> None:
         match instruction:
             case Ask():
-                task = self._loop.create_task(self._ask(instruction))
-                self._asking.add(task)
-                task.add_done_callback(self._asking.discard)
+                self._start(self._ask(instruction))
+            case AskOrigins():
+                self._start(self._ask_origins(instruction))
             case Keep():
                 self._kept.append(instruction)
                 if not self._flushing:
@@ -297,6 +302,21 @@ class Worker:
             event = Broken(ask.lookup, str(error), error.unreachable)
         if not self._stop.is_set():
             self._event(event)
+
+    async def _ask_origins(self, batch: AskOrigins) -> None:
+        event: Event
+        try:
+            body = await self._lookups.ask_origins(self._settings.origins, batch.addresses)
+            event = OriginsReplied(batch.batch, body)
+        except NoAnswerError as error:
+            event = OriginsBroken(batch.batch, str(error))
+        if not self._stop.is_set():
+            self._event(event)
+
+    def _start(self, asking: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(asking)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
 
     def _join(self, joined: Joined) -> None:
         """Open the links that the welcome tells of: anew where a coordinator that came back has other ports."""
@@ -349,6 +369,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="example: whoismesh-worker --config crawl.toml --coord tcp://10.0.0.5:7700 --state worker-state",
     )
     settings_arguments(parser)
+    parser.add_argument("--asn", action="store_true", help=ASN_HELP)
     parser.add_argument("--coord", required=True, metavar="tcp://HOST:PORT", help="the coordinator's first port")
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder of the spool")
     parser.add_argument(
@@ -368,7 +389,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        settings = load(args.config, os.environ, needs_space=False)
+        settings = load(args.config, os.environ, {"asn": args.asn}, needs_space=False)
 
         async def work() -> int:
             worker = Worker(

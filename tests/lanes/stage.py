@@ -61,9 +61,10 @@ class Host:
         unlimited: tuple[str, ...] = UNLIMITED,
         compare: float = 0.0,
         join: bool = True,
+        origins: tuple[int, float] | None = None,
     ) -> None:
         lanes = {registry: Lane(registry, protocols, host_rate, connections, compare) for registry in REGISTRIES}
-        self.lanes = Lanes(lanes, BASES, "host", lambda: 0.5, "tcp://me:1")
+        self.lanes = Lanes(lanes, BASES, "host", lambda: 0.5, "tcp://me:1", origins=origins)
         self.now = 100.0
         self.unlimited = unlimited
         self.grants = 0

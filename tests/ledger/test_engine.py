@@ -471,6 +471,18 @@ def test_after_a_restart_an_errand_does_not_park_all_that_is_pending() -> None:
     assert places(ledger)["parked"] == ["193.7.0.0/16"]
 
 
+def test_with_one_attempt_what_lies_around_a_failed_address_is_pending_at_once() -> None:
+    ledger = make_ledger("193.0.0.0/16", attempts=1)
+    origin = join(ledger)
+    (grant,) = lease(ledger, origin)
+    (where,) = grant.ranges
+    asked = str(Range(4, where.first, where.first)).partition("/")[0]
+    arrive(ledger, make(origin, 1, "failed", asked))
+    assert [each.size for each in ledger.coverage.failed] == [256]
+    assert len(ledger.desk.errands) == 0
+    assert ledger.desk.pending["ripencc"].size == 65536 - 256
+
+
 def test_a_failure_is_tried_again_later_and_settled_with_its_reason_after_the_last_attempt() -> None:
     ledger = make_ledger("193.0.0.0/24", attempts=3)
     origin = join(ledger)

@@ -99,6 +99,7 @@ class Lane:
         self.unlimited = False
         self.closed = False
         self.wished = False
+        self.leases_ended = 0
         self.wanted = 0
         self.paused_until = 0.0
         self.limited_until = 0.0
@@ -241,9 +242,9 @@ class Lane:
         self.failing.clear()
         self.pauses = 0
 
-    def is_to_compare(self, lookup: Lookup) -> bool:
+    def is_to_compare(self, lookup: Lookup, now: float) -> bool:
         """Tell whether a network that was found is of the share that the next protocol is asked about too."""
-        if lookup.protocol or len(self.protocols) < 2:
+        if lookup.protocol or len(self.protocols) < 2 or self.closed or now < self.paused_until:
             return False
         self._networks += 1
         return int(self._networks * self.compare) > int((self._networks - 1) * self.compare)
@@ -313,12 +314,14 @@ class Lane:
                 lease.left.pop()
             if not lease.left:
                 del self.leases[number]
+                self.leases_ended += 1
                 yield number
 
     def drop_lease(self, number: int) -> None:
         """Forget a lease that is not ours any more, with its gaps."""
         lease = self.leases.pop(number, None)
         if lease is not None:
+            self.leases_ended += 1
             kept = RangeSet(each for other in self.leases.values() for each in other.ranges)
             for each in lease.ranges:
                 for part in kept.missing(each):

@@ -23,6 +23,7 @@ from whoismesh.gossip import Gossip
 from whoismesh.lanes.events import Broken, Instruction, Note, Send
 from whoismesh.lanes.findings import Findings
 from whoismesh.lanes.lane import Lane, Lookup
+from whoismesh.lanes.origins import Origins
 from whoismesh.ledger.budgets import MAX_WAIT_S
 from whoismesh.messages import Return, Signal
 from whoismesh.networks import Network
@@ -50,12 +51,14 @@ class Outcomes:
         gossip: Gossip,
         findings: Findings,
         counters: Counter[str],
+        origins: Origins | None = None,
     ) -> None:
         self._lanes = lanes
         self._bases = bases
         self._gossip = gossip
         self._findings = findings
         self._counters = counters
+        self._origins = origins
 
     def _lookup(self, number: int, now: float) -> tuple[Lane, Lookup] | None:
         for lane in self._lanes.values():
@@ -84,7 +87,7 @@ class Outcomes:
             case _ if lookup.known is not None:
                 return self._compared(lane, lookup, lookup.known, answer, now)
             case Status.NETWORK if answer.network is not None:
-                if not lookup.claims.keys() - {reply.protocol} and lane.is_to_compare(lookup):
+                if not lookup.claims.keys() - {reply.protocol} and lane.is_to_compare(lookup, now):
                     lookup.known = answer
                     self._next_protocol(lane, lookup)
                     return []
@@ -99,7 +102,7 @@ class Outcomes:
                 lane.again.append(lookup)
                 return self._limited(lane, lookup, answer, now)
             case Status.BANNED:
-                return self._banned(lane, answer)
+                return self._banned(lane, answer, now)
         return self._failed(lane, lookup, answer, now)
 
     def _next_protocol(self, lane: Lane, lookup: Lookup) -> None:
@@ -117,7 +120,15 @@ class Outcomes:
             case Status.LIMITED:
                 out += self._limited(lane, lookup, answer, now)
             case Status.BANNED:
-                out += self._banned(lane, answer)
+                out += self._banned(lane, answer, now)
+        return out
+
+    def keep_known(self, lane: Lane, now: float) -> list[Instruction]:
+        """Keep the networks that only wait to be compared: their registry is not to be asked for a while."""
+        out: list[Instruction] = []
+        for lookup in [each for each in lane.again if each.known is not None]:
+            lane.again.remove(lookup)
+            out += self._failed(lane, lookup, Answer(Status.FAILED), now)
         return out
 
     def _found(self, lookup: Lookup, answer: Answer, network: Network, now: float) -> list[Instruction]:
@@ -134,6 +145,8 @@ class Outcomes:
         self._gossip.learn(block)
         for each in self._lanes.values():
             each.close(network.range)
+        if self._origins is not None:
+            self._origins.found(lookup.registry, network.range)
         payload = pack(network.shortened().to_map())
         out.append(self._findings.keep(self._gossip.origin, lookup, answer, now, payload=payload, block=block))
         return out
@@ -158,20 +171,24 @@ class Outcomes:
         wait_s = None if answer.retry_after_s is None else min(answer.retry_after_s, MAX_WAIT_S)
         lane.paused_until = max(lane.paused_until, now + max(LIMITED_PAUSE_S, wait_s or 0.0))
         lookup.not_before = lane.paused_until
+        out = self.keep_known(lane, now)
         if answer.host_only:
-            return []  # too many connections from here: nobody else's business
+            return out  # too many connections from here: nobody else's business
         lane.revoke_permits()
         lane.limited_until = max(lane.limited_until, lane.paused_until)
-        return [Send(Signal(self._gossip.crawl, self._gossip.origin, lane.registry, "limited", wait_s, answer.reason))]
+        return [
+            *out,
+            Send(Signal(self._gossip.crawl, self._gossip.origin, lane.registry, "limited", wait_s, answer.reason)),
+        ]
 
-    def _banned(self, lane: Lane, answer: Answer) -> list[Instruction]:
+    def _banned(self, lane: Lane, answer: Answer, now: float) -> list[Instruction]:
         """Close the lane for good and hand its leases back: only a person can mend this."""
         lane.closed = True
         out: list[Instruction] = [
             Note("host_banned", {"registry": lane.registry, "reason": answer.reason}, "error"),
             Send(Signal(self._gossip.crawl, self._gossip.origin, lane.registry, "banned", None, answer.reason)),
         ]
-        return out + self.give_back(lane)
+        return out + self.give_back(lane, now)
 
     def _failed(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
         """Try again, by another protocol where this one cannot tell, or leave it to the coordinator."""
@@ -214,21 +231,21 @@ class Outcomes:
     def _out_of_reach(self, lane: Lane, reason: str, now: float) -> list[Instruction]:
         """Wait, longer each time: the registry is the trouble, not the address. Others may reach it meanwhile."""
         if now < lane.paused_until:
-            return self.give_back(lane)
+            return self.give_back(lane, now)
         wait_s = lane.pause(now)
         lane.failing.clear()
         return [
             Note("registry_unreachable", {"registry": lane.registry, "reason": reason, "wait_s": wait_s}, "warning"),
             Send(Signal(self._gossip.crawl, self._gossip.origin, lane.registry, "unreachable", None, reason)),
-            *self.give_back(lane),
+            *self.give_back(lane, now),
         ]
 
-    def give_back(self, lane: Lane, *, wait: bool = False) -> list[Instruction]:
+    def give_back(self, lane: Lane, now: float, *, wait: bool = False) -> list[Instruction]:
         """Return all leases of a lane; what is being asked at this moment is not for somebody else.
 
         With `wait`, a lease in which something is being asked is kept until it is known what the answer leaves of it.
         """
-        out: list[Instruction] = []
+        out = self.keep_known(lane, now)
         for number, lease in list(lane.leases.items()):
             if wait and any(lease.ranges.holds(each.family, each.address) for each in lane.lookups.values()):
                 continue

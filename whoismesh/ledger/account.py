@@ -13,6 +13,7 @@ from whoismesh import iana, messages
 from whoismesh.addresses import Range
 from whoismesh.answers.outcome import Status
 from whoismesh.blocks import Block, BlockLog
+from whoismesh.ledger.bulk import Bulk
 from whoismesh.ledger.coverage import Coverage
 from whoismesh.ledger.errands import Errand
 from whoismesh.ledger.leases import Desk
@@ -33,6 +34,7 @@ class Account:
 
     def __init__(self, space: Iterable[Range], attempts: int) -> None:
         self.coverage = Coverage(space)
+        self.bulk = Bulk(self.coverage)
         self.desk = Desk(self.coverage.unsettled)
         self.log = BlockLog()
         self.counters: Counter[str] = Counter()
@@ -40,7 +42,6 @@ class Account:
         self.failures: list[tuple[Range, str]] = []
         #: Networks on which both protocols do not say the same, by registry and by (registry, field that differs).
         self.disagreements: Counter[str | tuple[str, str]] = Counter()
-        self._disagreed: set[bytes] = set()
         self._attempts = attempts
         self._answers: Counter[tuple[str, int]] = Counter()
         self._closed: Counter[tuple[str, int]] = Counter()
@@ -60,6 +61,15 @@ class Account:
                 return
             case messages.ADOPTED:
                 self._log(result)
+                return
+            case messages.ORIGINS:
+                self.counters["origins"] += 1
+                return
+            case messages.BULK:
+                self._bulk(result)
+                return
+            case messages.IMPORTED:
+                self.bulk.stored(result)
                 return
             case messages.DISAGREEMENT:
                 self._disagree(result)
@@ -94,11 +104,12 @@ class Account:
         return True
 
     def _disagree(self, result: Result) -> None:
-        """Count a disagreement, one for a network, however many lookups told of it."""
-        key = result.range.first_bytes + result.range.last_bytes
+        """Count a disagreement, one for a network, however many lookups told of it: it comes before its network.
+
+        One that a broken link made late is not counted here; a dump counts all, and no memory is needed for it.
+        """
         fields = set(result.reason.split(", ")) & set(COMPARED_FIELDS)
-        if fields and key not in self._disagreed:
-            self._disagreed.add(key)
+        if fields and not self.coverage.held.holds(result.asked.family, result.asked.first):
             self.disagreements[result.registry] += 1
             self.disagreements.update((result.registry, field) for field in fields)
 
@@ -107,11 +118,24 @@ class Account:
             self.counters["duplicates"] += 1
         else:
             self.networks[result.registry] += 1
-        for part in self.coverage.reopen_around(result.range):
+        return self._holder(result.range)
+
+    def _holder(self, found: Range) -> list[Range]:
+        """Settle a range that somebody holds; return its parts in the space."""
+        for part in self.coverage.reopen_around(found):
             for piece, registry in iana.by_registry(part):
                 if registry is not None:
                     self.desk.pending[registry].add(piece)
-        return self.coverage.settle_network(result.range)
+        return self.coverage.settle_network(found)
+
+    def _bulk(self, result: Result) -> None:
+        """Settle a network that a bulk file names; it is no answer, and says nothing of what answers settle."""
+        self.bulk.settled()
+        if self._log(result):
+            self.networks[result.registry] += 1
+            self.counters["bulk"] += 1
+            for part in self._holder(result.range):
+                self.desk.settle(part)
 
     def _nobody(self, result: Result, now: float) -> list[Range]:
         """Settle the block as unallocated, unless this registry was only a guess and there are more to try."""
@@ -151,11 +175,10 @@ class Account:
             return []
         errand.failures += 1
         errand.failed_at.add(result.origin)
-        if errand.failures >= self._attempts:
-            return self._give_up(result)
         errand.not_before = now + RETRY_S * 2 ** (errand.failures - 1)
         self._go(errand, result.registry, result.registry)
-        return []
+        # What is settled ends the errand, and what the worker has closed around the address is pending again at once.
+        return self._give_up(result) if errand.failures >= self._attempts else []
 
     def _retry(self) -> None:
         """Make all that failed pending again."""

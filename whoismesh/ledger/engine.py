@@ -23,6 +23,9 @@ from whoismesh.ledger.events import (
     Collected,
     Event,
     Finish,
+    Import,
+    Imported,
+    ImportOver,
     Instruction,
     Note,
     Publish,
@@ -44,6 +47,8 @@ from whoismesh.ledger.roster import Roster
 from whoismesh.messages import (
     ABANDONED,
     ADOPTED,
+    ORIGINS,
+    OWN_STATUSES,
     Acknowledge,
     Discovered,
     Join,
@@ -109,6 +114,7 @@ class Ledger:
         self.crawl = crawl
         self.account = Account(space, attempts)
         self.coverage = self.account.coverage
+        self.bulk = self.account.bulk
         self.desk = self.account.desk
         self.log = self.account.log
         self.networks = self.account.networks
@@ -151,6 +157,8 @@ class Ledger:
                 out = self._stored(results, now)
             case Asked(sender, message):
                 out = self._asked(sender, message, now)
+            case Import() | Imported() | ImportOver():
+                out = self._import(event)
             case Tick():
                 out = self._tick(now)
         return out + self._serve(now)
@@ -211,6 +219,8 @@ class Ledger:
                     self.desk.take_out(lease, ranges)
                 return []
             case PermitRequest(registry=registry, count=count):
+                if registry not in self.budgets:
+                    return []  # origins, which only some crawls ask for
                 self.budgets[registry].request(worker.origin, count, worker.host.rpartition(":")[0])
                 return self._deal(registry, now)
             case Signal():
@@ -284,7 +294,8 @@ class Ledger:
         self._senders.pop(worker.sender, None)
         for registry in REGISTRIES:
             self._lending.forget(worker.origin, registry)
-            self.budgets[registry].forget(worker.origin)
+        for budget in self.budgets.values():
+            budget.forget(worker.origin)
         for lease in [each for each in self.desk.leases.values() if each.origin == worker.origin]:
             self.desk.end_lease(lease, (), now, lost=how == "worker_lost")
         level = "info" if how == "worker_left" else "warning"
@@ -307,7 +318,7 @@ class Ledger:
         accepted = len(self.log)
         for result in results:
             self._intake.stored(result)
-            if result.status not in (Status.FAILED, Status.MALFORMED):
+            if result.status not in (Status.FAILED, Status.MALFORMED, ORIGINS, *OWN_STATUSES):
                 self.health[result.registry].reached(now)
             self.account.settle(result, now)
         out = self._acknowledge(results)
@@ -365,7 +376,7 @@ class Ledger:
     def _serve(self, now: float) -> list[Instruction]:
         """Grant leases to whoever waits for one; where nothing is left, have the slowest lease split."""
         out: list[Instruction] = []
-        if now < self._adopting_until:
+        if now < self._adopting_until or self.bulk.running:
             return out
         for worker, grants in self._lending.serve(now):
             out.append(Send(worker.sender, Leases(self.crawl, grants)))
@@ -413,7 +424,7 @@ class Ledger:
     # -- time ---------------------------------------------------------------------------------------------------
 
     def _tick(self, now: float) -> list[Instruction]:
-        out = [instruction for registry in REGISTRIES for instruction in self._deal(registry, now)]
+        out = [instruction for name in self.budgets for instruction in self._deal(name, now)]
         if now < self._housekeeping_at:
             return out
         self._housekeeping_at = now + HOUSEKEEPING_S
@@ -443,7 +454,22 @@ class Ledger:
         notes = [Note("block_abandoned", {"registry": each.registry, "at": str(each.asked)}, "error") for each in found]
         return [Store(tuple(found)), *notes]
 
+    def _import(self, event: Import | Imported | ImportOver) -> list[Instruction]:
+        """Have what bulk files hold stored, before anything is lent."""
+        match event:
+            case Import():
+                found = self.bulk.results(event, self._own_origin, self._own_sequence)
+            case Imported():
+                found = [self.bulk.result_of_file(event, self._own_origin, self._own_sequence + 1)]
+            case ImportOver():
+                self.bulk.over()
+                found = []
+        self._own_sequence += len(found)
+        return [Store(tuple(found))] if found else []
+
     def _finish(self, now: float) -> list[Instruction]:
+        if self.bulk.running:
+            return []
         if self.coverage.complete:
             if self.finished is not None and self.finished.complete:
                 return []

@@ -7,7 +7,7 @@ Two kinds of file are read, told apart by their content, plain or gzipped:
 * a registry's statistics file, `delegated-<registry>-extended` or the older one without the opaque id
   (https://www.apnic.net/about-apnic/corporate-documents/documents/resource-guidelines/rir-statistics-exchange-format/).
 
-Only level 1 is served. Level 2 lends names: delegation files hold none, routing data does.
+Only level 1 is served. Level 2 lends names (delegation files hold none, routing data does) and says what is announced.
 """
 
 from __future__ import annotations
@@ -62,16 +62,26 @@ class Row(NamedTuple):
         return self.status in HELD and self.registry != "iana"
 
 
+class Routed(NamedTuple):
+    """What is announced inside a level-1 row (a row of level 2): a range and the AS number."""
+
+    range: Range
+    asn: int
+
+
 class AllocationTable:
     """Rows of level 1 of both families, which never overlap; made by `load`, or of rows already at hand.
+
+    `routed` is what is announced inside them, as far as the table says.
 
     >>> row = Row(Range.parse("193.0.0.0/21"), "ripencc", "NL", "assigned", "19930901", "", "RIPE NCC")
     >>> AllocationTable([row]).find(4, 3238002700).name
     'RIPE NCC'
     """
 
-    def __init__(self, rows: Iterable[Row]) -> None:
+    def __init__(self, rows: Iterable[Row], routed: Iterable[Routed] = ()) -> None:
         """Sort the rows. Raises ConfigError if two of them overlap."""
+        self.routed = tuple(routed)
         ordered = sorted(rows)
         self._rows: dict[int, list[Row]] = {4: [], 6: []}
         for row in ordered:
@@ -97,8 +107,9 @@ class AllocationTable:
             raise ConfigError(f"{path}: the allocation table is not UTF-8 text: {error}") from error
         head = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
         problems = _Problems(path)
+        routed: list[Routed] = []
         if head.startswith("start,end"):
-            rows = _read_csv(text, problems)
+            rows = _read_csv(text, problems, routed)
         elif head.count("|") >= 5:
             rows = _read_delegated(text, problems)
         else:
@@ -109,7 +120,7 @@ class AllocationTable:
         if not rows:
             raise ConfigError(f"{path}: the allocation table has no rows")
         try:
-            return cls(rows)
+            return cls(rows, routed)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
 
@@ -206,7 +217,8 @@ class _Problems:
             raise ConfigError(*self.found)
 
 
-def _read_csv(text: str, problems: _Problems) -> list[Row]:
+def _read_csv(text: str, problems: _Problems, routed: list[Routed]) -> list[Row]:
+    """Return the rows of level 1; what level 2 announces goes to `routed`."""
     reader = csv.reader(io.StringIO(text, newline=""))
     rows: list[Row] = []
     words: dict[str, str] = {}
@@ -227,7 +239,7 @@ def _read_csv(text: str, problems: _Problems) -> list[Row]:
             if len(fields) != len(CSV_COLUMNS):
                 problems.add(reader.line_num, f"expected {len(CSV_COLUMNS)} fields, found {len(fields)}")
                 continue
-            start, end, level, registry, country, _, name, status, date, holder = map(str.strip, fields)
+            start, end, level, registry, country, asn, name, status, date, holder = map(str.strip, fields)
             try:
                 first, last = int(start), int(end)
             except ValueError:
@@ -239,7 +251,10 @@ def _read_csv(text: str, problems: _Problems) -> list[Row]:
             if level == "2":
                 if not rows or not rows[-1].range.contains(Range(rows[-1].range.family, first, last)):
                     problems.add(reader.line_num, "a level-2 row must follow the level-1 row that it lies in")
-                elif name and last - first + 1 > widest >= 0:
+                    continue
+                if asn.isascii() and asn.isdigit() and 0 < int(asn) < 2**32:
+                    routed.append(Routed(Range(rows[-1].range.family, first, last), int(asn)))
+                if name and last - first + 1 > widest >= 0:
                     widest = last - first + 1
                     rows[-1] = rows[-1]._replace(name=keep(name, name))
                 continue
