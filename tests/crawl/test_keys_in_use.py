@@ -29,7 +29,8 @@ def keys(tmp_path):
 
 def test_a_crawl_with_keys_finds_everything(in_lab, table, keys):
     async def crawl(lab):
-        config = lab.config(*SPACE)
+        # Slow enough for all three to be there before it is over.
+        config = lab.config(*SPACE, change=lambda text: text.replace("connections = 16", "connections = 2"))
         coord = await coordinator(lab, config, keys=keys)
         folders = [add_host(keys, name) for name in ("one", "two", "three")]
         fleet = await asyncio.gather(
@@ -43,7 +44,7 @@ def test_a_crawl_with_keys_finds_everything(in_lab, table, keys):
             assert stopped["event"] == "worker_stopped"
             assert stopped["connections"]["admitted"] >= 2, "the others hear its news"
 
-    in_lab(crawl, weather=Weather(0.1))
+    in_lab(crawl, weather=Weather(0.15))
 
 
 def strangers(keys, endpoint):
