@@ -45,6 +45,8 @@ class Mesh:
         self._folder = folder
         self._keys = folder / "keys"
         make_coordinator(self._keys)
+        for name in lab.names:
+            add_host(self._keys, name)
         self._requests = folder / "requests.csv"
         config = folder / "practice.toml"
         space = [str(each) for each in self.table.space() if each.first >> 24 in FIRST_BYTES]
@@ -76,7 +78,7 @@ class Mesh:
         for name in hosts:
             there = self.lab[name]
             there.write("/root/crawl.toml", self.config)
-            shutil.copytree(add_host(self._keys, name), there.path("/root/keys"))
+            shutil.copytree(self._keys / "hosts" / name, there.path("/root/keys"))
             options = ("--config", "/root/crawl.toml", "--state", "/root/worker", "--keys", "/root/keys")
             options += ("--source-address", there.address)
             services[name] = there.start(
