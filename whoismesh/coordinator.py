@@ -383,6 +383,9 @@ class Coordinator:
         except OSError as error:
             self._failure = TryAgainError(f"crawl.bulk: {error.filename}: cannot be read: {error.strerror}")
             self._stop.set()
+        except Exception:
+            self._stop.set()  # a bug of ours: to be seen at once, and not to be waited for
+            raise
         finally:
             await self._loop.run_in_executor(executor, steps.close)
             executor.shutdown(wait=False)
