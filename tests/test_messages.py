@@ -39,6 +39,7 @@ from whoismesh.messages import (
     topic,
 )
 from whoismesh.packing import MAX_ITEMS, pack, unpack
+from whoismesh.prior import Aim
 from whoismesh.registries import REGISTRIES
 
 CRAWL = bytes(range(CRAWL_ID_BYTES))
@@ -103,6 +104,7 @@ def strategy(kind: Any) -> st.SearchStrategy[Any]:
         str: texts,
         bytes: st.binary(max_size=30),
         Range: ranges(),
+        Aim: st.builds(Aim, ranges(), counts),
         type(None): st.none(),
     }[kind]
 

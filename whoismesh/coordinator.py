@@ -23,7 +23,7 @@ import zmq
 
 from whoismesh import process
 from whoismesh.bulk.files import FileReport, check_files, read_files
-from whoismesh.command import ASN_HELP, BULK_HELP, run_command, settings_arguments
+from whoismesh.command import ASN_HELP, BULK_HELP, prior_arguments, prior_flags, run_command, settings_arguments
 from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
 from whoismesh.gatekeeper import Gatekeeper
 from whoismesh.keys import AllowList, Keys
@@ -62,6 +62,7 @@ from whoismesh.messages import (
     encode,
 )
 from whoismesh.outbox import weight
+from whoismesh.prior_files import load_prior
 from whoismesh.registries import ORIGINS_BUDGET
 from whoismesh.settings import Settings, load
 from whoismesh.sockets import (
@@ -186,8 +187,13 @@ class Coordinator:
             )
 
     def _take_up(self, port: int) -> CrawlRecord:
-        """Make the engine from what is stored. Raises StateError, sqlite3.Error."""
-        record = self._store.begin(self._settings.space, self._settings.attempts, retry_failed=self._retry_failed)
+        """Make the engine from what is stored, and settle what the prior calls free.
+
+        Raises StateError, ConfigError, sqlite3.Error.
+        """
+        settings = self._settings
+        prior = load_prior(settings.prior, settings.space, settles=settings.prior_settles)
+        record = self._store.begin(settings.space, settings.attempts, retry_failed=self._retry_failed)
         self._ledger = Ledger(
             record.id,
             record.space,
@@ -199,9 +205,17 @@ class Coordinator:
             attempts=self._settings.attempts,
             give_up_s=self._settings.give_up_s,
             most_members=self._settings.mesh.most_members,
+            prior=prior,
         )
         for result in self._store.results():
             self._ledger.replay(result)
+        free = self._ledger.delegated()
+        self._store.append(free, {})
+        for result in free:
+            self._ledger.replay(result)
+        if settings.prior:
+            aims = sum(map(len, prior.aims.values()))
+            self._log.info("prior_read", files=len(settings.prior), aims=aims, free_results=len(free))
         return record
 
     def _budgets(self) -> dict[str, Budget]:
@@ -435,6 +449,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="example: whoismesh-coord --config crawl.toml --listen tcp://127.0.0.1:7700 --state coord-state",
     )
     settings_arguments(parser)
+    prior_arguments(parser)
     parser.add_argument(
         "--listen", required=True, metavar="tcp://HOST:PORT", help="first of four ports in a row; 0 takes free ones"
     )
@@ -447,7 +462,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        settings = load(args.config, os.environ, {"asn": args.asn, "bulk": args.bulk})
+        settings = load(args.config, os.environ, {"asn": args.asn or None, "bulk": args.bulk, **prior_flags(args)})
 
         async def serve() -> int:
             coordinator = Coordinator(

@@ -167,7 +167,7 @@ def test_a_lease_is_an_aligned_piece_from_the_middle_and_one_eighth_at_most() ->
     ledger = make_ledger("193.0.0.0/16")
     origin = join(ledger)
     out = ledger.handle(Received(ALICE, LeaseRequest(CRAWL, origin, {"ripencc": 0.0})), 0.0)
-    grant = LeaseGrant((1 << 32) + 1, "ripencc", (Range.parse("193.0.128.0/19"),), False, False)
+    grant = LeaseGrant((1 << 32) + 1, "ripencc", (Range.parse("193.0.128.0/19"),), False, False, (), 16)
     assert out == [Send(ALICE, Leases(CRAWL, (grant,)))]
     assert places(ledger) == {
         "pending ripencc": ["193.0.0.0/17", "193.0.160.0-193.0.255.255"],

@@ -47,6 +47,7 @@ from whoismesh.ledger.roster import Roster
 from whoismesh.messages import (
     ABANDONED,
     ADOPTED,
+    DELEGATED,
     ORIGINS,
     OWN_STATUSES,
     Acknowledge,
@@ -73,6 +74,8 @@ from whoismesh.messages import (
     Welcome,
     Yield,
 )
+from whoismesh.packing import pack
+from whoismesh.prior import Prior
 from whoismesh.registries import REGISTRIES
 
 #: Workers renew this often, seconds.
@@ -87,6 +90,9 @@ MOST_KEYS = 100_000
 #: and a round trip) and keep them.
 ADOPTION_S = 3.0
 
+#: Ranges of one result that settles what the prior calls free: 36 KiB of IPv6.
+FREE_A_RESULT = 1_000
+
 
 class Ledger:
     """The engine. `origins` are the numbers this run may give out, the first to itself; `epoch` counts the starts.
@@ -94,7 +100,7 @@ class Ledger:
     `ports` are those of PULL, PUB and gossip ROUTER, told to workers. `lease_s` is how long a lease should keep a
     worker busy, `attempts` after how many failed lookups (each with its own retries on some host) an address is
     settled as failed, `give_up_s` how long to try a registry that was never reached,
-    `most_members` how many workers are taken in.
+    `most_members` how many workers are taken in, `prior` what published files say (a hint, but for `delegated`).
     """
 
     def __init__(
@@ -110,9 +116,10 @@ class Ledger:
         attempts: int = 3,
         give_up_s: float = 20.0,
         most_members: int = 1_000,
+        prior: Prior | None = None,
     ) -> None:
         self.crawl = crawl
-        self.account = Account(space, attempts)
+        self.account = Account(space, attempts, prior)
         self.coverage = self.account.coverage
         self.bulk = self.account.bulk
         self.desk = self.account.desk
@@ -173,6 +180,29 @@ class Ledger:
         """Take in a result from disk when starting, in the order in which it was stored."""
         self._intake.stored(result)
         self.account.settle(result, 0.0)
+
+    def delegated(self) -> list[Result]:
+        """Return what settles all that the prior calls free and is not settled yet.
+
+        To be stored and replayed before the first event. Their payloads hold up to FREE_A_RESULT ranges of one kind.
+        """
+        kinds: dict[str, list[Range]] = {}
+        for registry, status, part in self.account.free():
+            kinds.setdefault(f"{status} by the statistics of {registry}", []).append(part)
+        found = []
+        for reason, parts in kinds.items():
+            for at in range(0, len(parts), FREE_A_RESULT):
+                some = parts[at : at + FREE_A_RESULT]
+                asked = Range(some[0].family, some[0].first, some[0].first)
+                payload = pack([[each.first_bytes, each.last_bytes] for each in some])
+                self._own_sequence += 1
+                found.append(
+                    Result(
+                        *(self._own_origin, self._own_sequence, REGISTRIES[0], DELEGATED, asked, asked, None),
+                        *(reason, payload),
+                    )
+                )
+        return found
 
     def _notice_time(self, now: float) -> None:
         """Begin, or make up for a time in which nobody could be heard: what is late then is late by our own fault."""
