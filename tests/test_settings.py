@@ -122,7 +122,8 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         "whois", "rate", "batch", "patience_s", "timeout_s", "connect_timeout_s", "read_timeout_s", "proxy",
     }  # fmt: skip
     assert {each.name for each in dataclasses.fields(Settings)} == {
-        "space", "contact", "lease_s", "attempts", "give_up_s", "asn", "bulk", "prior", "prior_settles", "origins", "mesh", "registries",
+        "space", "contact", "lease_s", "attempts", "give_up_s", "asn", "bulk",
+        "prior", "prior_settles", "origins", "mesh", "registries",
     }  # fmt: skip
 
 
