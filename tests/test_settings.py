@@ -122,8 +122,8 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         "whois", "rate", "batch", "patience_s", "timeout_s", "connect_timeout_s", "read_timeout_s", "proxy",
     }  # fmt: skip
     assert {each.name for each in dataclasses.fields(Settings)} == {
-        "space", "contact", "lease_s", "attempts", "give_up_s", "asn", "bulk", "prior", "prior_settles", "origins",
-        "mesh", "registries",
+        "space", "contact", "lease_s", "attempts", "give_up_s", "asn", "bulk",
+        "prior", "prior_settles", "origins", "mesh", "registries",
     }  # fmt: skip
 
 
@@ -221,7 +221,7 @@ def test_a_worker_needs_no_space() -> None:
         ("[registries.arin]\nrates = 1", "registries.arin.rates: no such setting; expected one of api_key, "),
         ("[registries.iana]\nrate = 1", "registries.iana: no such registry; expected one of arin, ripencc"),
         ("[worker]\nrate = 1", "worker: no such section"),
-        ("[mesh]\nlink = 1", "mesh.link: no such setting; expected one of full_mesh, links, most_members"),
+        ("[mesh]\nlink = 1", "mesh.link: no such setting; expected one of full_mesh, keys, links, most_members"),
         ("[mesh]\nlinks = 0", "mesh.links: expected a count of 1 to 10000, got 0"),
         ("crawl = 5", "crawl: expected a section"),
         ("registries = 5", "registries: expected sections"),

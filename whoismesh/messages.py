@@ -148,14 +148,18 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A member of the mesh: its origin and the address of its gossip PUB socket. Its ROUTER is one port above."""
+    """A member of the mesh: its origin and the address of its gossip PUB socket. Its ROUTER is one port above.
+
+    `key` is its public key (Z85), empty where there are no keys.
+    """
 
     origin: int
     gossip: str
+    key: str = ""
 
     def pack(self) -> list[Any]:
         """Return the fields as msgpack takes them."""
-        return [self.origin, self.gossip]
+        return [self.origin, self.gossip, self.key]
 
 
 def _run(value: Any) -> Run:
@@ -211,7 +215,7 @@ _grant = checks.record(
     checks.list_of(_aim),
     checks.count,
 )
-_peer = checks.record(Peer, checks.count, checks.text)
+_peer = checks.record(Peer, checks.count, checks.text, checks.public_key)
 
 
 def _members_version(value: Any) -> tuple[int, int]:

@@ -83,11 +83,12 @@ class OriginSettings:
 
 @dataclass(frozen=True, slots=True)
 class MeshSettings:
-    """How many there are, and how many listen to how many (see gossip.peers)."""
+    """How many there are, how many listen to how many (see gossip.peers), and the folder of this host's keys."""
 
     most_members: int = 1_000
     full_mesh: int = FULL_MESH
     links: int = LINKS
+    keys: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,10 +242,12 @@ class _Reader:
             bulk=self._paths("crawl.bulk", crawl.get("bulk", [])),
             origins=self._origins(table),
             mesh=MeshSettings(
-                **{
-                    each.name: self._count(f"mesh.{each.name}", mesh.get(each.name, each.default), MOST_MEMBERS)
-                    for each in fields(MeshSettings)
-                }
+                most_members=self._count(
+                    "mesh.most_members", mesh.get("most_members", MeshSettings().most_members), MOST_MEMBERS
+                ),
+                full_mesh=self._count("mesh.full_mesh", mesh.get("full_mesh", FULL_MESH), MOST_MEMBERS),
+                links=self._count("mesh.links", mesh.get("links", LINKS), MOST_MEMBERS),
+                keys=self._folder("mesh.keys", mesh.get("keys", "")),
             ),
             registries={registry: self._registry(registries, registry) for registry in REGISTRIES},
         )
@@ -341,6 +344,12 @@ class _Reader:
             return float(value)
         return 0.0
 
+    def _folder(self, key: str, value: Any) -> Path | None:
+        if isinstance(value, str):
+            return Path(value) if value else None
+        self._problem(key, "expected a folder", value)
+        return None
+
     def _contact(self, value: Any) -> str:
         if value == "":
             return ""
@@ -414,7 +423,7 @@ _MESH = frozenset(each.name for each in fields(MeshSettings))
 _ORIGINS = frozenset(each.name for each in fields(OriginSettings))
 _REGISTRY = frozenset(each.name for each in fields(RegistrySettings))
 _LISTS = frozenset({"space", "protocols", "prior", "bulk"})
-_TEXTS = frozenset({"proxy", "api_key"})
+_TEXTS = frozenset({"proxy", "api_key", "keys"})
 #: Every variable there is, and the keys it goes to.
 _VARIABLES = {
     ENVIRONMENT_PREFIX + "_".join(keys).upper(): keys

@@ -1,8 +1,8 @@
 """Objects a second of an import of bulk files by `whoismesh-coord`, and the memory it takes.
 
-The file is made of real ranges: every registration of RIPE NCC's and APNIC's of a whole allocation table (level 1),
-what is announced inside (level 2), and assignments inside of these until there are as many objects as wanted, in no
-order. The coordinator is the daemon, on a state folder of its own; nobody is asked anything.
+The file is made of registrations of RIPE NCC's and APNIC's of a whole allocation table, with made-up assignments inside
+of them, in no order: real files have some twenty to one. The coordinator is the daemon, on a state folder of its own;
+nobody is asked anything.
 """
 
 import argparse
@@ -44,33 +44,28 @@ remarks:        ****************************
 """
 
 
-def blocks(table: Path) -> list[tuple[Range, str, str, str, str]]:
-    """Return (range, source, country, status, name) of what the two registries have."""
+def registrations(table: Path) -> list[tuple[Range, str, str, str]]:
+    """Return (range, source, country, name) of what the two registries registered."""
     found = []
     with gzip.open(table, "rt", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            if row["registry"] in REGISTRIES and row["status"] in ("allocated", "assigned", "routed"):
-                status = "ASSIGNED PA" if row["level"] == "2" else "ALLOCATED PA"
-                name = row["name"] or f"Holder {row['holder']}"
+            if row["registry"] in REGISTRIES and row["status"] in ("allocated", "assigned"):
                 where = Range(4, int(row["start"]), int(row["end"]))
-                found.append((where, REGISTRIES[row["registry"]], row["country"] or "ZZ", status, name))
+                found.append((where, REGISTRIES[row["registry"]], row["country"] or "ZZ", f"Holder {row['holder']}"))
     return found
 
 
-def write(path: Path, table: Path, objects: int) -> int:
-    """Write a file of about so many objects; return how many."""
+def write(path: Path, table: Path, objects: int, inside: int) -> int:
+    """Write a file of so many objects, of which `inside` for each registration are assignments; return how many."""
     chance = random.Random(7)
-    known = blocks(table)
-    each = max(0, objects - len(known)) // max(1, len(known)) + 1
     written = []
-    for where, source, country, status, name in known:
-        written.append((where, source, country, status, name))
-        for _ in range(each):
-            size = 1 << chance.randrange(3, 8)
-            if where.size > size and len(written) < objects:
-                first = where.first + chance.randrange(where.size // size) * size
-                inner = Range(4, first, first + size - 1)
-                written.append((inner, source, country, "ASSIGNED PA", f"Customer of {name}"))
+    for where, source, country, name in chance.sample(registrations(table), objects // (1 + inside)):
+        written.append((where, source, country, "ALLOCATED PA", name))
+        for _ in range(inside):
+            size = min(where.size, 1 << chance.randrange(2, 8))
+            first = where.first + chance.randrange(where.size // size) * size
+            inner = Range(4, first, first + size - 1)
+            written.append((inner, source, country, "ASSIGNED PA", f"Customer of {name}"))
     chance.shuffle(written)
     with gzip.open(path, "wt", 1, encoding="latin-1", errors="replace") as file:
         file.write("# made up from an allocation table\n\n")
@@ -93,12 +88,13 @@ def write(path: Path, table: Path, objects: int) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", type=Path, required=True, help="allocation table of all IPv4 (CSV, gzipped)")
-    parser.add_argument("--objects", type=int, default=1_000_000)
+    parser.add_argument("--objects", type=int, default=500_000)
+    parser.add_argument("--inside", type=int, default=20, help="assignments inside of each registration")
     parser.add_argument("--space", default="ipv4")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ripe.db.inetnum.gz"
-        objects = write(path, args.table, args.objects)
+        objects = write(path, args.table, args.objects, args.inside)
         print(f"{objects:,} objects, {path.stat().st_size / 2**20:.0f} MiB packed")
         environment = os.environ | {
             "WHOISMESH_CRAWL_SPACE": args.space,

@@ -543,6 +543,24 @@ def test_an_errand_returned_unasked_is_due_at_once_and_a_silent_return_is_awaite
 # -- permits and signals -------------------------------------------------------------------------------------------
 
 
+def test_an_origin_is_its_keys_alone() -> None:
+    ledger = make_ledger("193.0.0.0/16")
+    welcome = ledger.handle(Received(ALICE, Join(b"", "a", "", 0, ()), "alice's"), 0.0)[1]
+    assert isinstance(welcome, Send) and isinstance(welcome.message, Welcome)
+    origin = welcome.message.origin
+    (refused,) = ledger.handle(Received(BOB, Join(CRAWL, "b", "", origin, ()), "bob's"), 1.0)
+    assert isinstance(refused, Send) and isinstance(refused.message, Refused) and refused.message.final
+    assert ledger.workers[origin].sender == ALICE
+    (refused,) = ledger.handle(Received(ALICE, Renew(CRAWL, origin, {}), "bob's"), 1.0)
+    assert isinstance(refused, Send) and isinstance(refused.message, Refused)
+    found = Results(CRAWL, (make(origin, 1, "network", "193.0.6.139", "193.0.0.0/21"),))
+    assert ledger.handle(Collected(found, "bob's"), 2.0) == []
+    assert ledger.counters["messages_of_another_key"] == 2
+    assert any(isinstance(each, Store) for each in ledger.handle(Collected(found, "alice's"), 2.0))
+    again = ledger.handle(Received(b"another link", Join(CRAWL, "a", "", origin, ()), "alice's"), 3.0)
+    assert isinstance(again[1], Send) and isinstance(again[1].message, Welcome)
+
+
 def test_permits_are_dealt_in_turn_a_little_under_the_rate() -> None:
     ledger = make_ledger("193.0.0.0/16", rate=10.0, host_rate=10.0)
     alice, bob = join(ledger), join(ledger, BOB)

@@ -136,12 +136,11 @@ def _work(state: Path, *, asn: bool) -> dict[str, Any]:
         found["compared"] = sum(counters[f"compared_{name}"] for name in REGISTRIES)
         found["imported"] = store.imported()
         if asn:
-            store.gather_origins()
-            found["origins"] = {
-                "batches": counters["origin_batches"],
-                "failures": counters["origin_failures"],
-                "missing": store.count_missing_origins(),
-            }
+            with store.snapshot():
+                store.gather_origins()
+                missing = store.count_missing_origins()
+            batches, failures = counters["origin_batches"], counters["origin_failures"]
+            found["origins"] = {"batches": batches, "failures": failures, "missing": missing}
         return found
     finally:
         store.close()

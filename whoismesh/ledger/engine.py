@@ -84,6 +84,8 @@ RENEW_S = 2.0
 HOUSEKEEPING_S = 0.25
 #: No event for this long means that this process was not run (stopped, its host asleep); a shell ticks every 0.25 s.
 PAUSE_S = 2.0
+#: Origins of which it is remembered to whose key they were given; the longest ago is forgotten first.
+MOST_KEYS = 100_000
 #: After a restart nothing is lent for so long: workers that hold leases come back within it (sockets.RECONNECT_MOST_MS
 #: and a round trip) and keep them.
 ADOPTION_S = 3.0
@@ -141,6 +143,8 @@ class Ledger:
         self._hearsay = Hearsay(self.log, self._intake.is_stored)
         self._roster = Roster(crawl, epoch, self.workers)
         self._senders: dict[bytes, int] = {}
+        #: To whose key each origin was given, by this start of the coordinator.
+        self._keys: dict[int, str] = {}
         self._lending = Lending(self.account, budgets, self.workers, count((epoch << 32) + 1), lease_s)
         self._housekeeping_at = 0.0
         self._handled_at: float | None = None
@@ -152,10 +156,10 @@ class Ledger:
         """Take in one event at a point of the monotonic clock; return what to do, in order."""
         self._notice_time(now)
         match event:
-            case Received(sender, message):
-                out = self._received(sender, message, now)
-            case Collected(message):
-                out = self._collected(message, now)
+            case Received(sender, message, key):
+                out = self._received(sender, message, key, now)
+            case Collected(message, key):
+                out = self._collected(message, key, now)
             case Stored(results):
                 out = self._stored(results, now)
             case Asked(sender, message):
@@ -217,14 +221,14 @@ class Ledger:
                 health.postpone(pause_s)
         self._handled_at = now
 
-    def _received(self, sender: bytes, message: Message, now: float) -> list[Instruction]:
+    def _received(self, sender: bytes, message: Message, key: str, now: float) -> list[Instruction]:
         if isinstance(message, Join):
-            return self._join(sender, message, now)
+            return self._join(sender, message, key, now)
         if message.crawl != self.crawl:
             return [Send(sender, Refused(self.crawl, "this coordinator runs another crawl", True))]
         origin = self._senders.get(sender)
         worker = self.workers.get(origin) if origin is not None else None
-        if worker is None or getattr(message, "origin", None) != origin:
+        if worker is None or getattr(message, "origin", None) != origin or worker.key != key:
             return [Send(sender, Refused(self.crawl, "not known here, join again", False))]
         worker.seen_at = now
         match message:
@@ -257,9 +261,13 @@ class Ledger:
         self.counters["messages_unexpected"] += 1
         return []
 
-    def _collected(self, message: Results | Metrics, now: float) -> list[Instruction]:
+    def _collected(self, message: Results | Metrics, key: str, now: float) -> list[Instruction]:
         if message.crawl != self.crawl:
             self.counters["messages_of_another_crawl"] += 1
+            return []
+        origins = (each.origin for each in message.results) if isinstance(message, Results) else (message.origin,)
+        if any(self._keys.get(origin, key) != key for origin in origins):
+            self.counters["messages_of_another_key"] += 1
             return []
         if isinstance(message, Metrics):
             if message.origin not in self.workers:
@@ -275,7 +283,7 @@ class Ledger:
 
     # -- members ------------------------------------------------------------------------------------------------
 
-    def _join(self, sender: bytes, message: Join, now: float) -> list[Instruction]:
+    def _join(self, sender: bytes, message: Join, key: str, now: float) -> list[Instruction]:
         if message.crawl not in (b"", self.crawl):
             return [Send(sender, Refused(self.crawl, "this coordinator runs another crawl", True))]
         known = self.workers.get(self._senders.get(sender, 0))
@@ -285,10 +293,15 @@ class Ledger:
         origin = message.origin or (known.origin if known else next(self._origins, 0))
         if not origin:
             return [Send(sender, Refused(self.crawl, "no origin left for now, join again later", False))]
+        if self._keys.setdefault(origin, key) != key:
+            self.counters["messages_of_another_key"] += 1
+            return [Send(sender, Refused(self.crawl, f"origin {origin} was given to another key", True))]
+        if len(self._keys) > MOST_KEYS:
+            del self._keys[next(iter(self._keys))]
         before = self.workers.get(origin)
         if before is not None and before.sender != sender:
             self._senders.pop(before.sender, None)
-        self.workers[origin] = Worker(origin, sender, message.host, message.gossip, now)
+        self.workers[origin] = Worker(origin, sender, message.host, message.gossip, now, key=key)
         self._senders[sender] = origin
         for grant in message.leases:
             self._lending.adopt(origin, grant, now)

@@ -38,7 +38,10 @@ SPLIT_LOOK_S = 0.25
 
 @dataclass(slots=True)
 class Worker:
-    """A member of the mesh, as the coordinator sees it. `alone_with` is a lease beside which it gets no other."""
+    """A member of the mesh, as the coordinator sees it. `alone_with` is a lease beside which it gets no other.
+
+    `key` is the public key (Z85) that its connection proved, empty where there are no keys.
+    """
 
     origin: int
     sender: bytes
@@ -46,6 +49,7 @@ class Worker:
     gossip: str
     seen_at: float
     alone_with: int = 0
+    key: str = ""
 
 
 class Lending:
