@@ -52,7 +52,7 @@ def state(tmp_path: Path, make_result: MakeResult, make_state: MakeState) -> Pat
         make_result(6, "failed", "194.0.0.200", reason="second time"),
         make_result(7, "failed", "194.0.0.200", reason="third time"),
         make_result(8, "network", "2001:600::/33", registry="afrinic"),
-        make_result(9, "unallocated", "2001:601::1"),
+        make_result(9, "unallocated", "2001:601::"),
     ]
     make_state(folder, SPACE, results)
     return folder

@@ -20,6 +20,8 @@ SINGLE_ENGINES = (
         "iana",
         "networks",
         "grain",
+        "delegated",
+        "prior",
         "blocks",
         "prefixes",
         "packing",

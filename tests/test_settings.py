@@ -56,6 +56,8 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         give_up_s = inf
         asn = true
         bulk = ["ripe.db.inetnum.gz", "/data/afrinic.db"]
+        prior = ["delegated-lacnic-extended-latest"]
+        prior_settles = false
         [origins]
         whois = "127.0.0.1:4300"
         rate = 0.5
@@ -88,6 +90,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
     assert settings.give_up_s == math.inf
     assert settings.mesh == MeshSettings(1_000, 32, 5)
     assert settings.asn
+    assert (settings.prior, settings.prior_settles) == ((Path("delegated-lacnic-extended-latest"),), False)
     assert settings.bulk == (Path("ripe.db.inetnum.gz"), Path("/data/afrinic.db"))
     assert settings.origins == OriginSettings(
         "127.0.0.1:4300", 0.5, 500, 7.0, 9.0, 3.0, 4.0, "http://proxy.example.org:3128"
@@ -119,7 +122,8 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         "whois", "rate", "batch", "patience_s", "timeout_s", "connect_timeout_s", "read_timeout_s", "proxy",
     }  # fmt: skip
     assert {each.name for each in dataclasses.fields(Settings)} == {
-        "space", "contact", "lease_s", "attempts", "give_up_s", "asn", "bulk", "origins", "mesh", "registries",
+        "space", "contact", "lease_s", "attempts", "give_up_s", "asn", "bulk",
+        "prior", "prior_settles", "origins", "mesh", "registries",
     }  # fmt: skip
 
 
@@ -211,12 +215,13 @@ def test_a_worker_needs_no_space() -> None:
     [
         (
             "[crawl]\nrate = 1",
-            "crawl.rate: no such setting; expected one of asn, attempts, bulk, contact, give_up_s, lease_s, space",
+            "crawl.rate: no such setting; expected one of asn, attempts, bulk, contact, give_up_s, lease_s, prior, "
+            "prior_settles, space",
         ),
         ("[registries.arin]\nrates = 1", "registries.arin.rates: no such setting; expected one of api_key, "),
         ("[registries.iana]\nrate = 1", "registries.iana: no such registry; expected one of arin, ripencc"),
         ("[worker]\nrate = 1", "worker: no such section"),
-        ("[mesh]\nlink = 1", "mesh.link: no such setting; expected one of full_mesh, links, most_members"),
+        ("[mesh]\nlink = 1", "mesh.link: no such setting; expected one of full_mesh, keys, links, most_members"),
         ("[mesh]\nlinks = 0", "mesh.links: expected a count of 1 to 10000, got 0"),
         ("crawl = 5", "crawl: expected a section"),
         ("registries = 5", "registries: expected sections"),

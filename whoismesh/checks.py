@@ -18,6 +18,9 @@ MAX_TEXT = 1_000
 #: One result: a network record is under 1 kB; the rest is room for odd names.
 MAX_PAYLOAD_BYTES = 64 * 1024
 MAX_COUNT = 2**53
+#: A public key as text (https://rfc.zeromq.org/spec/32).
+KEY_CHARACTERS = 40
+Z85 = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#")
 
 Check = Callable[[Any], Any]
 
@@ -42,6 +45,13 @@ def number(value: Any) -> float:
     if type(value) not in (int, float) or not 0 <= value <= MAX_COUNT:  # NaN is not, either
         raise wrong(f"a number of 0 to {MAX_COUNT}", value)
     return float(value)
+
+
+def public_key(value: Any) -> str:
+    """Check a public key in Z85, 40 characters, or nothing."""
+    if type(value) is not str or not (value == "" or (len(value) == KEY_CHARACTERS and Z85.issuperset(value))):
+        raise wrong(f"a key of {KEY_CHARACTERS} characters (Z85), or none", value)
+    return value
 
 
 def flag(value: Any) -> bool:

@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import whoismesh
 from whoismesh.errors import ConfigError, TryAgainError, WhoismeshError
@@ -36,6 +36,26 @@ def settings_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --config, --log-level and --version."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings (TOML); WHOISMESH_* variables go over it")
     common_arguments(parser)
+
+
+def prior_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --prior and --prior-aims-only."""
+    parser.add_argument(
+        "--prior",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="delegated-extended statistics of the registries (may be gzipped): they aim the lookups, and settle "
+        "what they call free without a question",
+    )
+    parser.add_argument(
+        "--prior-aims-only", action="store_true", help="ask about what the prior calls free like about all else"
+    )
+
+
+def prior_flags(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that these arguments stand for, None where they were not given."""
+    return {"prior": args.prior, "prior_settles": False if args.prior_aims_only else None}
 
 
 def common_arguments(parser: argparse.ArgumentParser) -> None:

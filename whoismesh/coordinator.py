@@ -23,8 +23,10 @@ import zmq
 
 from whoismesh import process
 from whoismesh.bulk.files import FileReport, check_files, read_files
-from whoismesh.command import ASN_HELP, BULK_HELP, run_command, settings_arguments
+from whoismesh.command import ASN_HELP, BULK_HELP, prior_arguments, prior_flags, run_command, settings_arguments
 from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
+from whoismesh.gatekeeper import Gatekeeper
+from whoismesh.keys import AllowList, Keys
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.events import (
     Asked,
@@ -60,6 +62,7 @@ from whoismesh.messages import (
     encode,
 )
 from whoismesh.outbox import weight
+from whoismesh.prior_files import load_prior
 from whoismesh.registries import ORIGINS_BUDGET
 from whoismesh.settings import Settings, load
 from whoismesh.sockets import (
@@ -68,8 +71,10 @@ from whoismesh.sockets import (
     RESULTS_OFFSET,
     Inbox,
     bind_ports,
+    listen_with,
     open_socket,
     parse_endpoint,
+    refuse_strangers,
 )
 from whoismesh.storage import disk_error, lock_folder
 from whoismesh.store import CrawlRecord, LedgerStore
@@ -100,8 +105,10 @@ class Coordinator:
         exit_when_done: bool,
         log_level: str,
         retry_failed: bool = False,
+        keys: Path | None = None,
     ) -> None:
         self._settings = settings
+        self._key_folder = keys or settings.mesh.keys
         self._host, self._port = parse_endpoint(listen)
         self._state = state
         self._exit_when_done = exit_when_done
@@ -115,6 +122,8 @@ class Coordinator:
         self._committing = False
         self._waiting_bytes = 0
         self._dropped = 0
+        self._allowed: AllowList | None = None
+        self._gatekeeper: Gatekeeper | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, ready_fd: int | None, lifeline_fd: int | None) -> int:
@@ -128,7 +137,9 @@ class Coordinator:
         self._executor = ThreadPoolExecutor(1, "store")
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
-            sockets = [open_socket(context, kind) for kind in (zmq.ROUTER, zmq.PULL, zmq.PUB, zmq.ROUTER)]
+            self._guard(context)
+            kinds = (zmq.ROUTER, zmq.PULL, zmq.PUB, zmq.ROUTER)
+            sockets = [listen_with(open_socket(context, kind), self._keys) for kind in kinds]
             port = bind_ports(sockets, self._host, self._port)
             try:
                 record = self._take_up(port)
@@ -163,9 +174,26 @@ class Coordinator:
             )
         return self._exit_code
 
+    def _guard(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        """Take the keys up, where there are any. Raises ConfigError, also where there have to be some."""
+        self._keys = Keys.load(self._key_folder) if self._key_folder is not None else None
+        refuse_strangers(self._host, self._keys)
+        if self._key_folder is not None:
+            self._allowed = allowed = AllowList(self._key_folder)
+            self._gatekeeper = Gatekeeper(
+                context,
+                lambda public: allowed.name_of(public) is not None,
+                lambda reason: self._log.warning("connection_refused", reason=reason),
+            )
+
     def _take_up(self, port: int) -> CrawlRecord:
-        """Make the engine from what is stored. Raises StateError, sqlite3.Error."""
-        record = self._store.begin(self._settings.space, self._settings.attempts, retry_failed=self._retry_failed)
+        """Make the engine from what is stored, and settle what the prior calls free.
+
+        Raises StateError, ConfigError, sqlite3.Error.
+        """
+        settings = self._settings
+        prior = load_prior(settings.prior, settings.space, settles=settings.prior_settles)
+        record = self._store.begin(settings.space, settings.attempts, retry_failed=self._retry_failed)
         self._ledger = Ledger(
             record.id,
             record.space,
@@ -177,9 +205,17 @@ class Coordinator:
             attempts=self._settings.attempts,
             give_up_s=self._settings.give_up_s,
             most_members=self._settings.mesh.most_members,
+            prior=prior,
         )
         for result in self._store.results():
             self._ledger.replay(result)
+        free = self._ledger.delegated()
+        self._store.append(free, {})
+        for result in free:
+            self._ledger.replay(result)
+        if settings.prior:
+            aims = sum(map(len, prior.aims.values()))
+            self._log.info("prior_read", files=len(settings.prior), aims=aims, free_results=len(free))
         return record
 
     def _budgets(self) -> dict[str, Budget]:
@@ -221,19 +257,32 @@ class Coordinator:
     # -- events in ----------------------------------------------------------------------------------------------
 
     def _on_lease_frames(self, frames: list[bytes]) -> None:
-        self._on_frame(frames, 2, lambda message: Received(frames[0], message))
+        key = self._leases.user.decode()
+        self._on_frame(self._leases, frames, 2, lambda message: Received(frames[0], message, key))
 
     def _on_result_frames(self, frames: list[bytes]) -> None:
+        key = self._collector.user.decode()
         self._on_frame(
-            frames, 1, lambda message: Collected(message) if isinstance(message, Results | Metrics) else None
+            self._collector,
+            frames,
+            1,
+            lambda message: Collected(message, key) if isinstance(message, Results | Metrics) else None,
         )
 
     def _on_exchange_frames(self, frames: list[bytes]) -> None:
         kinds = Compare | Digest | Discovered | Members
-        self._on_frame(frames, 2, lambda message: Asked(frames[0], message) if isinstance(message, kinds) else None)
+        self._on_frame(
+            self._exchanges,
+            frames,
+            2,
+            lambda message: Asked(frames[0], message) if isinstance(message, kinds) else None,
+        )
 
-    def _on_frame(self, frames: list[bytes], count: int, to_event: Any) -> None:
+    def _on_frame(self, inbox: Inbox, frames: list[bytes], count: int, to_event: Any) -> None:
         try:
+            if self._allowed is not None and self._allowed.name_of(inbox.user) is None:
+                # A connection outlives the key that opened it.
+                raise MessageError("its key was revoked")
             if len(frames) != count:
                 raise MessageError(f"expected {count} frames, got {len(frames)}")
             event = to_event(decode(frames[-1]))
@@ -295,7 +344,10 @@ class Coordinator:
         self._publish(encode(Feed(self._ledger.crawl, topic, json.dumps(payload).encode())))
 
     def _send_status(self) -> None:
-        self._tell("status", status(self._ledger, time.monotonic()))
+        told = status(self._ledger, time.monotonic())
+        if self._gatekeeper is not None:
+            told["connections"] = dict(self._gatekeeper.counts)
+        self._tell("status", told)
 
     def _finish(self, finish: Finish) -> None:
         if finish.complete:
@@ -397,6 +449,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="example: whoismesh-coord --config crawl.toml --listen tcp://127.0.0.1:7700 --state coord-state",
     )
     settings_arguments(parser)
+    prior_arguments(parser)
     parser.add_argument(
         "--listen", required=True, metavar="tcp://HOST:PORT", help="first of four ports in a row; 0 takes free ones"
     )
@@ -405,10 +458,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--asn", action="store_true", help=ASN_HELP)
     parser.add_argument("--exit-when-done", action="store_true", help="stop when every address is settled")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed in earlier runs")
+    process.add_keys_argument(parser)
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        settings = load(args.config, os.environ, {"asn": args.asn, "bulk": args.bulk})
+        settings = load(args.config, os.environ, {"asn": args.asn or None, "bulk": args.bulk, **prior_flags(args)})
 
         async def serve() -> int:
             coordinator = Coordinator(
@@ -418,6 +472,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 exit_when_done=args.exit_when_done,
                 log_level=args.log_level,
                 retry_failed=args.retry_failed,
+                keys=args.keys,
             )
             return await coordinator.run(args.ready_fd, args.lifeline_fd)
 

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,18 +204,15 @@ def _ended(code: int, child: Child, plan: CrawlPlan) -> WhoismeshError:
     return error
 
 
-def child_environment(space: list[str], contact: str, *, asn: bool = False, bulk: Sequence[str] = ()) -> dict[str, str]:
-    """Return this process's environment with settings given as flags in it."""
-    environment = dict(os.environ)
-    if space:
-        environment["WHOISMESH_CRAWL_SPACE"] = ",".join(space)
-    if contact:
-        environment["WHOISMESH_CRAWL_CONTACT"] = contact
-    if bulk:
-        environment["WHOISMESH_CRAWL_BULK"] = f"[{', '.join(map(json.dumps, bulk))}]"
-    if asn:
-        environment["WHOISMESH_CRAWL_ASN"] = "true"
-    return environment
+def child_environment(flags: Mapping[str, Any]) -> dict[str, str]:
+    """Return this process's environment with the settings of [crawl] in it that were given as flags.
+
+    JSON's texts, lists and truth values are TOML's.
+    """
+    given = {
+        name: json.dumps(value, ensure_ascii=False) for name, value in flags.items() if value not in (None, "", [])
+    }
+    return dict(os.environ) | {f"WHOISMESH_CRAWL_{name.upper()}": text for name, text in given.items()}
 
 
 def seconds_since(start: float) -> float:

@@ -29,20 +29,25 @@ UNHELD_KINDS = ("unallocated", "reserved", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Unheld:
-    """A range that no network holds: `kind` is "unallocated", "reserved" or "failed", `reason` one line for people."""
+    """A range that no network holds: `kind` is "unallocated", "reserved" or "failed", `reason` one line for people.
+
+    `source` is "delegated" where published statistics said so and nobody was asked, else "".
+    """
 
     kind: str
     range: Range
     reason: str
+    source: str = ""
 
     def to_map(self) -> dict[str, Any]:
         """Return the record as the dump has it."""
-        return {
+        found: dict[str, Any] = {
             "kind": self.kind,
             "first": self.range.first_bytes,
             "last": self.range.last_bytes,
             "reason": self.reason,
         }
+        return found | {"source": self.source} if self.source else found
 
 
 Record = Network | Unheld
@@ -150,7 +155,8 @@ class Dump:
             if kind == "network":
                 return Network.from_map(record)
             if kind in UNHELD_KINDS:
-                return Unheld(kind, Range.from_bytes(record["first"], record["last"]), str(record.get("reason", "")))
+                where = Range.from_bytes(record["first"], record["last"])
+                return Unheld(kind, where, str(record.get("reason", "")), str(record.get("source", "")))
         except DumpError as error:
             raise DumpError(f"{self.path}: {error}") from None
         except (KeyError, TypeError, ValueError) as error:

@@ -71,7 +71,16 @@ def _write(store: LedgerStore, file: IO[bytes]) -> None:
         ledger.replay(result)
     coverage = ledger.coverage
     unheld = heapq.merge(
-        (Unheld("unallocated", each, "no registry knows a registration") for each in coverage.unallocated),
+        (
+            Unheld("unallocated", part, "no registry knows a registration")
+            for each in coverage.unallocated
+            for part in coverage.delegated.missing(each)
+        ),
+        (
+            Unheld("unallocated", part, reason, "delegated")
+            for each, reason in sorted(ledger.account.delegated)
+            for part in coverage.delegated.present(each)
+        ),
         (Unheld("reserved", each, "special-purpose, or given to no registry by IANA") for each in coverage.reserved),
         _failed(ledger),
         key=lambda record: record.range,

@@ -83,19 +83,25 @@ class OriginSettings:
 
 @dataclass(frozen=True, slots=True)
 class MeshSettings:
-    """How many there are, and how many listen to how many (see gossip.peers)."""
+    """How many there are, how many listen to how many (see gossip.peers), and the folder of this host's keys."""
 
     most_members: int = 1_000
     full_mesh: int = FULL_MESH
     links: int = LINKS
+    keys: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a crawl. `space` is empty where only a worker's part is needed."""
+    """All settings of a crawl. `space` is empty where only a worker's part is needed.
+
+    `prior` are files of the registries' published statistics; with `prior_settles` what they call free is not asked.
+    """
 
     space: tuple[Range, ...] = ()
     contact: str = ""
+    prior: tuple[Path, ...] = ()
+    prior_settles: bool = True
     lease_s: float = 60.0
     attempts: int = 3
     give_up_s: float = 20.0
@@ -133,7 +139,7 @@ def load(
     *,
     needs_space: bool = True,
 ) -> Settings:
-    """Read the settings. `flags` has `space` and `bulk` (lists of texts), `contact` and `asn` where they were given.
+    """Read the settings. `flags` has those of [crawl] that were given on the command line, by name.
 
     Raises ConfigError with every problem found.
     """
@@ -141,7 +147,7 @@ def load(
     table = reader.file(path)
     reader.environment(table, environment)
     for name, value in (flags or {}).items():
-        if value:
+        if value not in (None, "", []):
             reader.lay_over(table, ("crawl", name), value, "command line")
     settings = reader.settings(table, needs_space=needs_space)
     if settings.asks_the_real_registries and not settings.contact and not reader.problems:
@@ -227,6 +233,8 @@ class _Reader:
         return Settings(
             space=space,
             contact=self._contact(crawl.get("contact", "")),
+            prior=self._paths("crawl.prior", crawl.get("prior", [])),
+            prior_settles=self._flag("crawl.prior_settles", crawl.get("prior_settles", True)),
             lease_s=self._seconds("crawl.lease_s", crawl.get("lease_s", 60.0)),
             attempts=self._count("crawl.attempts", crawl.get("attempts", 3)),
             give_up_s=self._number("crawl.give_up_s", crawl.get("give_up_s", 20.0)),
@@ -234,10 +242,12 @@ class _Reader:
             bulk=self._paths("crawl.bulk", crawl.get("bulk", [])),
             origins=self._origins(table),
             mesh=MeshSettings(
-                **{
-                    each.name: self._count(f"mesh.{each.name}", mesh.get(each.name, each.default), MOST_MEMBERS)
-                    for each in fields(MeshSettings)
-                }
+                most_members=self._count(
+                    "mesh.most_members", mesh.get("most_members", MeshSettings().most_members), MOST_MEMBERS
+                ),
+                full_mesh=self._count("mesh.full_mesh", mesh.get("full_mesh", FULL_MESH), MOST_MEMBERS),
+                links=self._count("mesh.links", mesh.get("links", LINKS), MOST_MEMBERS),
+                keys=self._folder("mesh.keys", mesh.get("keys", "")),
             ),
             registries={registry: self._registry(registries, registry) for registry in REGISTRIES},
         )
@@ -334,6 +344,12 @@ class _Reader:
             return float(value)
         return 0.0
 
+    def _folder(self, key: str, value: Any) -> Path | None:
+        if isinstance(value, str):
+            return Path(value) if value else None
+        self._problem(key, "expected a folder", value)
+        return None
+
     def _contact(self, value: Any) -> str:
         if value == "":
             return ""
@@ -402,12 +418,12 @@ class _Reader:
         return PROTOCOLS
 
 
-_CRAWL = frozenset({"space", "contact", "lease_s", "attempts", "give_up_s", "asn", "bulk"})
+_CRAWL = frozenset({"space", "contact", "prior", "prior_settles", "lease_s", "attempts", "give_up_s", "asn", "bulk"})
 _MESH = frozenset(each.name for each in fields(MeshSettings))
 _ORIGINS = frozenset(each.name for each in fields(OriginSettings))
 _REGISTRY = frozenset(each.name for each in fields(RegistrySettings))
-_LISTS = frozenset({"space", "protocols", "bulk"})
-_TEXTS = frozenset({"proxy", "api_key"})
+_LISTS = frozenset({"space", "protocols", "prior", "bulk"})
+_TEXTS = frozenset({"proxy", "api_key", "keys"})
 #: Every variable there is, and the keys it goes to.
 _VARIABLES = {
     ENVIRONMENT_PREFIX + "_".join(keys).upper(): keys

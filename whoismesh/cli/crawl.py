@@ -8,17 +8,19 @@ import json
 import os
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from whoismesh import crawl as crawling
 from whoismesh.cli.stats import print_statistics
-from whoismesh.command import ASN_HELP, BULK_HELP, EXIT_CODES
+from whoismesh.command import ASN_HELP, BULK_HELP, EXIT_CODES, prior_arguments, prior_flags
 from whoismesh.dump import open_dump, statistics
 from whoismesh.dump_writer import write_dump
 from whoismesh.errors import ConfigError, UsageError
 from whoismesh.ledger.bulk import reports
 from whoismesh.logs import LEVELS
+from whoismesh.prior_files import check_prior
 from whoismesh.progress import Progress, duration
 from whoismesh.registries import REGISTRIES
 from whoismesh.settings import Settings, load
@@ -34,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--contact", default="", metavar="MAIL", help="how the registries can reach you; the real ones need it"
     )
+    prior_arguments(parser)
     parser.add_argument("--bulk", nargs="+", action="extend", default=[], metavar="FILE", help=BULK_HELP)
     parser.add_argument("--asn", action="store_true", help=ASN_HELP)
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="worker processes (default: 2)")
@@ -56,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument("--log-level", choices=LEVELS, default="info", help="what goes into the logs under --state")
     parser.epilog = (
-        "Run again with the same --state it goes on where it stopped.\n"
+        "Run again with the same --state it goes on where it stopped; give --prior again, or lookups are not aimed.\n"
         f"example: whoismesh crawl 193.0.0.0/21 --contact noc@example.org\n{EXIT_CODES}"
     )
 
@@ -65,14 +68,21 @@ def run(args: argparse.Namespace) -> int:
     """Crawl, write the dump, print what was found; 0 when all is settled, 1 when some of it failed."""
     if not 1 <= args.workers <= 256:
         raise UsageError(f"--workers {args.workers}: expected 1 to 256")
-    settings = _settings(args)
+    flags = {
+        "space": args.space,
+        "contact": args.contact,
+        "asn": args.asn or None,
+        "bulk": args.bulk,
+        **prior_flags(args),
+    }
+    settings = _settings(args, flags)
     started = time.monotonic()
     with Progress(quiet=args.quiet) as progress:
         plan = crawling.CrawlPlan(
             config=args.config,
             state=args.state,
             workers=args.workers,
-            environment=crawling.child_environment(args.space, args.contact, asn=args.asn, bulk=args.bulk),
+            environment=crawling.child_environment(flags),
             log_level=args.log_level,
             retry_failed=args.retry_failed,
             on_status=progress.status,
@@ -100,15 +110,16 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-def _settings(args: argparse.Namespace) -> Settings:
+def _settings(args: argparse.Namespace, flags: Mapping[str, Any]) -> Settings:
     """Return the settings, or report what is wrong with them: what stood on the command line as usage."""
-    flags = {"space": args.space, "contact": args.contact, "asn": args.asn, "bulk": args.bulk}
     try:
-        return load(args.config, os.environ, flags)
+        settings = load(args.config, os.environ, flags)
     except ConfigError as error:
         if args.space and all("space: " in problem for problem in error.problems):
             raise UsageError("; ".join(problem.partition("space: ")[2] for problem in error.problems)) from None
         raise
+    check_prior(settings.prior)
+    return settings
 
 
 def _work(state: Path, *, asn: bool) -> dict[str, Any]:

@@ -317,7 +317,9 @@ class Lanes:
             return out + self._join(now) if now >= member.join_at else out
         if self._drain_until is None:
             if now >= member.unsure_until:
+                out += self._hand_back_spent()  # before anything is asked in what an answer has left
                 out += self._ask(now)
+            out += self._hand_back_spent()
             out += self._hand_back(now)
             out += self._wish(now)
         if self._origins is not None:
@@ -358,6 +360,13 @@ class Lanes:
                 protocol = lane.protocols[lookup.protocol]
                 out.append(Ask(lookup.number, lane.registry, protocol, lookup.family, lookup.address, lookup.url))
         return out
+
+    def _hand_back_spent(self) -> list[Instruction]:
+        return [
+            Send(Yield(self.crawl, self.origin, number, ranges))
+            for lane in self.lanes.values()
+            for number, ranges in lane.give_back_spent()
+        ]
 
     def _hand_back(self, now: float) -> list[Instruction]:
         return [

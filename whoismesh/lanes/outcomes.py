@@ -15,11 +15,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
+from whoismesh import iana
 from whoismesh.addresses import Range
 from whoismesh.answers import CANNOT_TELL, Answer, Reply, Status, understand
 from whoismesh.answers.disagreement import Claim, claim_of, differing
 from whoismesh.blocks import Block
 from whoismesh.gossip import Gossip
+from whoismesh.grain import smallest_block
 from whoismesh.lanes.events import Broken, Instruction, Note, Send
 from whoismesh.lanes.findings import Findings
 from whoismesh.lanes.lane import Lane, Lookup
@@ -28,6 +30,7 @@ from whoismesh.ledger.budgets import MAX_WAIT_S
 from whoismesh.messages import Return, Signal
 from whoismesh.networks import Network
 from whoismesh.packing import pack
+from whoismesh.rangesets import RangeSet
 
 #: Tries of one lookup at one host by one protocol, the wait before the second (doubled after), seconds.
 TRIES, RETRY_S = 3, 0.5
@@ -93,7 +96,12 @@ class Outcomes:
                     return []
                 return self._found(lookup, answer, answer.network, now)
             case Status.UNALLOCATED | Status.POOL:
-                lane.close(self._empty_block(lookup.asked))
+                if iana.home_of(lookup.asked) == lane.registry:
+                    lane.aims.wrong(lookup.family, lookup.address)
+                    lane.close(self._empty_block(lookup.asked))
+                else:
+                    # Only a hint sent the question here: the registry that has the space must say so too.
+                    lane.give_up(lookup)
                 return [self._findings.keep(self._gossip.origin, lookup, answer, now)]
             case Status.ELSEWHERE | Status.PLACEHOLDER:
                 lane.give_up(lookup)
@@ -155,7 +163,7 @@ class Outcomes:
         """Return the block that a "not found" closes: all of it where gossip knows a holder, who is not believed."""
         known = self._gossip.replica.table.coverage
         if known.holds(asked.family, asked.first):
-            return self._gossip.replica.grain.block(asked)
+            return smallest_block(asked)
         return self._gossip.replica.grain.empty_block(asked, known)
 
     def _redirected(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
@@ -249,6 +257,7 @@ class Outcomes:
         for number, lease in list(lane.leases.items()):
             if wait and any(lease.ranges.holds(each.family, each.address) for each in lane.lookups.values()):
                 continue
-            out.append(Send(Return(self._gossip.crawl, self._gossip.origin, number, lane.unasked(lease))))
+            unasked = tuple(RangeSet(lane.unasked(lease)))
+            out.append(Send(Return(self._gossip.crawl, self._gossip.origin, number, unasked)))
             lane.drop_lease(number)
         return out

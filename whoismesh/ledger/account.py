@@ -7,7 +7,8 @@ question on; all else counts as a failure, so that no answer that was not unders
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from whoismesh import iana, messages
 from whoismesh.addresses import Range
@@ -19,6 +20,8 @@ from whoismesh.ledger.errands import Errand
 from whoismesh.ledger.leases import Desk
 from whoismesh.messages import Result
 from whoismesh.networks import COMPARED_FIELDS
+from whoismesh.packing import unpack
+from whoismesh.prior import Prior
 from whoismesh.registries import REGISTRIES
 
 #: An address that could not be looked up is tried again after this long, doubled each time, seconds.
@@ -32,14 +35,16 @@ ENOUGH_ANSWERS = 20
 class Account:
     """The coverage of a crawl, what is left of it, and what the results were."""
 
-    def __init__(self, space: Iterable[Range], attempts: int) -> None:
+    def __init__(self, space: Iterable[Range], attempts: int, prior: Prior | None = None) -> None:
+        self._prior = Prior() if prior is None else prior
         self.coverage = Coverage(space)
         self.bulk = Bulk(self.coverage)
-        self.desk = Desk(self.coverage.unsettled)
+        self.desk = Desk(self.coverage.unsettled, self._prior.aims)
         self.log = BlockLog()
         self.counters: Counter[str] = Counter()
         self.networks: Counter[str] = Counter()
         self.failures: list[tuple[Range, str]] = []
+        self.delegated: list[tuple[Range, str]] = []
         #: Networks on which both protocols do not say the same, by registry and by (registry, field that differs).
         self.disagreements: Counter[str | tuple[str, str]] = Counter()
         self._attempts = attempts
@@ -49,6 +54,27 @@ class Account:
             for part, registry in iana.by_registry(each):
                 if registry is not None:
                     self.desk.pending[registry].add(part)
+        for registry, aims in self._prior.aims.items():
+            for where, _ in aims:
+                self._place(where, registry)
+
+    def _place(self, where: Range, registry: str) -> None:
+        """Have a range asked about at the registry that the prior names, wherever IANA gave it to."""
+        run = iana.run_of(where.family, where.first)
+        if run is not None and run[1] == registry and run[0].contains(where):
+            return
+        for home, pending in self.desk.pending.items():
+            if home != registry:
+                for part in pending.present(where):
+                    pending.remove(part)
+                    self.desk.pending[registry].add(part)
+
+    def free(self) -> Iterator[tuple[str, str, Range]]:
+        """Yield (registry, status, range) for what the prior calls free and is not settled."""
+        for (registry, status), ranges in self._prior.free.items():
+            for each in ranges:
+                for part in self.coverage.unsettled(each):
+                    yield registry, status, part
 
     def settle(self, result: Result, now: float) -> None:
         """Take in one stored result."""
@@ -61,6 +87,9 @@ class Account:
                 return
             case messages.ADOPTED:
                 self._log(result)
+                return
+            case messages.DELEGATED:
+                self._delegated(result)
                 return
             case messages.ORIGINS:
                 self.counters["origins"] += 1
@@ -90,6 +119,10 @@ class Account:
         self._closed[registry, asked.family] += sum(part.size for part in parts)
         for part in parts:
             self.desk.settle(part)
+
+    def answers(self, registry: str) -> int:
+        """Return how many results of a registry settled something."""
+        return sum(count for (each, _), count in self._answers.items() if each == registry)
 
     def mean_closed(self, registry: str, family: int) -> int | None:
         """Return how many addresses an answer of that registry settles, None while that is not known."""
@@ -142,6 +175,14 @@ class Account:
         errand = self.desk.errands.get(result.asked)
         if errand is not None and errand.guessed and errand.registry == result.registry:
             return self._elsewhere(result, now)
+        home = iana.home_of(result.asked)
+        if errand is None and home is not None and home != result.registry:
+            # Only the prior sent the question there: the registry that has the space from IANA must say so too.
+            parts = self._elsewhere(replace(result, elsewhere=home), now)
+            errand = self.desk.errands.get(result.asked)
+            if errand is not None:
+                self.desk.rehome(errand, home)
+            return parts
         return self.coverage.settle_empty(result.asked)
 
     def _elsewhere(self, result: Result, now: float) -> list[Range]:
@@ -188,6 +229,13 @@ class Account:
                     self.desk.pending[registry].add(piece)
         self.failures.clear()
 
+    def _delegated(self, result: Result) -> None:
+        """Settle what the prior calls free."""
+        for first, last in unpack(result.payload):
+            for part in self.coverage.settle_delegated(Range.from_bytes(first, last)):
+                self.delegated.append((part, result.reason))
+                self.desk.settle(part)
+
     def _give_up(self, result: Result) -> list[Range]:
         parts = self.coverage.settle_failed(result.asked)
         if parts:
@@ -195,11 +243,18 @@ class Account:
         return parts
 
     def _go(self, errand: Errand, registry: str, home: str) -> None:
-        gap = self.coverage.gap_at(errand.asked.family, errand.asked.first)
+        gap = self._gap(errand, home)
         if gap is not None:
             self.desk.send_on_errand(errand, registry, gap, home)
 
     def _park(self, errand: Errand, home: str) -> None:
-        gap = self.coverage.gap_at(errand.asked.family, errand.asked.first)
+        gap = self._gap(errand, home)
         if gap is not None:
             self.desk.park(errand, gap, home)
+
+    def _gap(self, errand: Errand, home: str) -> Range | None:
+        """Return the gap that an errand holds up: of what the prior takes for one network, no more than that."""
+        family, address = errand.asked.family, errand.asked.first
+        gap = self.coverage.gap_at(family, address)
+        aim = self.desk.pending[home].aims.at(family, address)
+        return gap if gap is None or aim is None else gap.overlap(aim.range)

@@ -13,17 +13,22 @@ from whoismesh.messages import Discovered, Members, Message, Metrics, Result, Re
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message came in over the lease channel from the peer with that routing id."""
+    """A message came in over the lease channel from the peer with that routing id.
+
+    `key` is the public key (Z85) that the connection proved, empty where there are no keys.
+    """
 
     sender: bytes
     message: Message
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """A message came in over PULL."""
+    """A message came in over PULL. `key` as in Received."""
 
     message: Results | Metrics
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--space", nargs="+", metavar="TEXT", help="space of that config: CIDRs and ranges (default: the whole table)"
     )
     parser.add_argument(
+        "--prior-out",
+        type=Path,
+        metavar="FILE",
+        help="write the table as the registries would publish it, for whoismesh crawl --prior",
+    )
+    parser.add_argument(
         "--host",
         default=HOST,
         metavar="IP",
@@ -140,6 +146,8 @@ def run(args: argparse.Namespace) -> int:
         process.on_parent_death(args.lifeline_fd, stopped.set)
         async with practice:
             where = "no config written"
+            if args.prior_out is not None:
+                _write_whole(args.prior_out, table.published())
             if args.config_out is not None:
                 _write_whole(args.config_out, practice.config_text(space))
                 where = f"config in {args.config_out}"
@@ -187,4 +195,4 @@ def _write_whole(path: Path, text: str) -> None:
             Path(temporary).unlink()
             raise
     except OSError as error:
-        raise UnavailableError(f"cannot write the config {path}: {error.strerror}") from error
+        raise UnavailableError(f"cannot write {path}: {error.strerror}") from error

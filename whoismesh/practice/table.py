@@ -4,8 +4,7 @@ Two kinds of file are read, told apart by their content, plain or gzipped:
 
 * CSV with the columns `start,end,level,registry,country,asn,name,status,date,holder`: first and last address as
   decimal integers, level 1 for what a registry registered, level 2 (status `routed`) for what is announced inside it;
-* a registry's statistics file, `delegated-<registry>-extended` or the older one without the opaque id
-  (https://www.apnic.net/about-apnic/corporate-documents/documents/resource-guidelines/rir-statistics-exchange-format/).
+* a registry's statistics file (`delegated`).
 
 Only level 1 is served. Level 2 lends names (delegation files hold none, routing data does) and says what is announced.
 """
@@ -15,7 +14,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import re
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
@@ -24,25 +22,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from whoismesh import iana
-from whoismesh.addresses import BITS, MAX_ADDRESS, Range, parse_address
-from whoismesh.errors import AddressError, ConfigError
+from whoismesh.addresses import MAX_ADDRESS, Range
+from whoismesh.delegated import HELD, Delegation, Problems, read, write, wrong_words
+from whoismesh.errors import ConfigError
 from whoismesh.rangesets import RangeSet
-from whoismesh.registries import REGISTRIES
 
 CSV_COLUMNS = ("start", "end", "level", "registry", "country", "asn", "name", "status", "date", "holder")
-
-#: Status words of the statistics exchange format. The first two say that somebody holds the block.
-HELD = ("allocated", "assigned")
-STATUSES = frozenset((*HELD, "available", "reserved"))
-
-#: Registries a row may name; "iana" marks space that no registry lists.
-SOURCES = frozenset((*REGISTRIES, "iana"))
-
-#: So many problems are reported of one file before reading stops.
-MAX_PROBLEMS = 10
-
-_DATE = re.compile(r"\d{8}\Z")
-_COUNTRY = re.compile(r"[A-Z]{2}\Z")
 
 
 class Row(NamedTuple):
@@ -106,12 +91,12 @@ class AllocationTable:
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: the allocation table is not UTF-8 text: {error}") from error
         head = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
-        problems = _Problems(path)
+        problems = Problems(str(path))
         routed: list[Routed] = []
         if head.startswith("start,end"):
             rows = _read_csv(text, problems, routed)
         elif head.count("|") >= 5:
-            rows = _read_delegated(text, problems)
+            rows = [Row(*each, neutral_name(each.holder, each.range)) for each in read(text.splitlines(), problems)]
         else:
             raise ConfigError(
                 f"{path}: neither a CSV table (first line {','.join(CSV_COLUMNS)}) nor a delegated statistics file"
@@ -146,6 +131,12 @@ class AllocationTable:
                 if rows[index].range.last >= space.first:
                     yield rows[index]
                 index += 1
+
+    def published(self) -> str:
+        """Return the rows as the NRO's joined statistics file has them, dated with the newest of them."""
+        rows = [Delegation(*row[:6]) for row in self.rows()]
+        date = max((row.date for row in rows), default="") or "00000000"
+        return "".join(f"{line}\n" for line in write(rows, date))
 
     def space(self) -> list[Range]:
         """Return the merged ranges that the table speaks about, in order."""
@@ -200,24 +191,7 @@ def _continues(left: Row, right: Row) -> bool:
     return left.held and right.held and left.registry == right.registry and left.range.last + 1 == right.range.first
 
 
-class _Problems:
-    """What is wrong with a file, line by line; raised all at once."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.found: list[str] = []
-
-    def add(self, line: int, what: str) -> None:
-        self.found.append(f"{self.path}:{line}: {what}")
-        if len(self.found) >= MAX_PROBLEMS:
-            self.raise_any()
-
-    def raise_any(self) -> None:
-        if self.found:
-            raise ConfigError(*self.found)
-
-
-def _read_csv(text: str, problems: _Problems, routed: list[Routed]) -> list[Row]:
+def _read_csv(text: str, problems: Problems, routed: list[Routed]) -> list[Row]:
     """Return the rows of level 1; what level 2 announces goes to `routed`."""
     reader = csv.reader(io.StringIO(text, newline=""))
     rows: list[Row] = []
@@ -258,7 +232,7 @@ def _read_csv(text: str, problems: _Problems, routed: list[Routed]) -> list[Row]
                     widest = last - first + 1
                     rows[-1] = rows[-1]._replace(name=keep(name, name))
                 continue
-            wrong = _wrong_words(registry, country, status, date)
+            wrong = wrong_words(registry, country, status, date)
             if level != "1" or wrong:
                 problems.add(reader.line_num, wrong or f"level must be 1 or 2, not {level!r}")
                 continue
@@ -279,78 +253,3 @@ def _read_csv(text: str, problems: _Problems, routed: list[Routed]) -> list[Row]
     except csv.Error as error:
         problems.add(reader.line_num, f"not CSV: {error}")
     return rows
-
-
-def _read_delegated(text: str, problems: _Problems) -> list[Row]:
-    rows: list[Row] = []
-    words: dict[str, str] = {}
-    keep = words.setdefault
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        fields = line.split("|")
-        # The version line begins with a number, summary lines end with a word; neither is a record.
-        if fields[0][:1].isdigit() or fields[-1] == "summary":
-            continue
-        if len(fields) < 7:
-            problems.add(number, f"expected 7 or more fields between bars, found {len(fields)}")
-            continue
-        registry, country, kind, start, value, date, status = fields[:7]
-        holder = fields[7] if len(fields) > 7 else ""
-        if kind == "asn":
-            continue
-        if kind not in ("ipv4", "ipv6"):
-            problems.add(number, f"the type must be ipv4, ipv6 or asn, not {kind!r}")
-            continue
-        country = "" if country == "ZZ" else country  # the NRO's way to write "no country"
-        date = "" if date == "00000000" else date  # older files have it where no date is known
-        wrong = _wrong_words(registry, country, status, date)
-        if wrong:
-            problems.add(number, wrong)
-            continue
-        try:
-            found = _delegated_range(kind, start, value)
-        except AddressError as error:
-            problems.add(number, str(error))
-            continue
-        rows.append(
-            Row(
-                found,
-                keep(registry, registry),
-                keep(country, country),
-                keep(status, status),
-                keep(date, date),
-                keep(holder, holder),
-                neutral_name(holder, found),
-            )
-        )
-    return rows
-
-
-def _delegated_range(kind: str, start: str, value: str) -> Range:
-    """Return the range of a record: a count of addresses follows an IPv4 start, a prefix length an IPv6 one."""
-    family, first = parse_address(start)
-    if kind != f"ipv{family}":
-        raise AddressError(f"{start} is no {kind} address")
-    number = int(value) if value.isascii() and value.isdigit() else 0
-    if family == 4:
-        if not 0 < number <= MAX_ADDRESS[4] - first + 1:
-            raise AddressError(f"{value!r} is no count of addresses from {start} on")
-        return Range(4, first, first + number - 1)
-    if not 0 < number <= BITS[6] or Range.of_prefix(6, first, number).first != first:
-        raise AddressError(f"{start}/{value} is no IPv6 prefix")
-    return Range.of_prefix(6, first, number)
-
-
-def _wrong_words(registry: str, country: str, status: str, date: str) -> str:
-    """Return what is wrong with the words of a row, or ""."""
-    if registry not in SOURCES:
-        return f"unknown registry {registry!r}; expected {', '.join(REGISTRIES)} or iana"
-    if status not in STATUSES:
-        return f"unknown status {status!r}; expected {', '.join(sorted(STATUSES))}"
-    if country and not _COUNTRY.match(country):
-        return f"{country!r} is no country code of two capital letters"
-    if date and not _DATE.match(date):
-        return f"{date!r} is no date; expected YYYYMMDD"
-    return ""
