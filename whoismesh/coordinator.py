@@ -455,14 +455,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder of the ledger")
     parser.add_argument("--bulk", nargs="+", action="extend", default=[], metavar="FILE", help=BULK_HELP)
-    parser.add_argument("--asn", action="store_true", help=ASN_HELP)
+    parser.add_argument("--asn", action="store_true", default=None, help=ASN_HELP)
     parser.add_argument("--exit-when-done", action="store_true", help="stop when every address is settled")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed in earlier runs")
     process.add_keys_argument(parser)
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        settings = load(args.config, os.environ, {"asn": args.asn or None, "bulk": args.bulk, **prior_flags(args)})
+        settings = load(args.config, os.environ, {"asn": args.asn, "bulk": args.bulk, **prior_flags(args)})
 
         async def serve() -> int:
             coordinator = Coordinator(

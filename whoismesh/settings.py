@@ -69,7 +69,7 @@ class OriginSettings:
     whois: str = "whois.cymru.com:43"
     rate: float = 0.2
     batch: int = 1_000
-    patience_s: float = 60.0
+    patience_s: float = 120.0
     timeout_s: float = 120.0
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0

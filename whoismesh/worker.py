@@ -369,7 +369,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="example: whoismesh-worker --config crawl.toml --coord tcp://10.0.0.5:7700 --state worker-state",
     )
     settings_arguments(parser)
-    parser.add_argument("--asn", action="store_true", help=ASN_HELP)
+    parser.add_argument("--asn", action="store_true", default=None, help=ASN_HELP)
     parser.add_argument("--coord", required=True, metavar="tcp://HOST:PORT", help="the coordinator's first port")
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder of the spool")
     parser.add_argument(

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     prior_arguments(parser)
     parser.add_argument("--bulk", nargs="+", action="extend", default=[], metavar="FILE", help=BULK_HELP)
-    parser.add_argument("--asn", action="store_true", help=ASN_HELP)
+    parser.add_argument("--asn", action="store_true", default=None, help=ASN_HELP)
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="worker processes (default: 2)")
     parser.add_argument(
         "--state",
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     flags = {
         "space": args.space,
         "contact": args.contact,
-        "asn": args.asn or None,
+        "asn": args.asn,
         "bulk": args.bulk,
         **prior_flags(args),
     }
