@@ -19,7 +19,7 @@ from typing import Self
 
 from whoismesh.addresses import Range
 from whoismesh.errors import AddressError, UnavailableError, UsageError
-from whoismesh.practice import rdap_answers, rpsl_answers, whois_answers, whois_queries
+from whoismesh.practice import rdap_answers, relations, rpsl_answers, whois_answers, whois_queries
 from whoismesh.practice.bad_answers import bad_rdap, bad_whois, half_rdap, on_the_wire, part_of_whois
 from whoismesh.practice.faults import CALM, Decision, Fault, RateLimit, RetryAfter, Weather
 from whoismesh.practice.journal import Journal, Request
@@ -38,6 +38,9 @@ BASE_PATHS = {"arin": "/registry/", "ripencc": "/", "apnic": "/", "lacnic": "/rd
 #: A silence longer than a crawler should put up with.
 SLOW_S = 30.0
 
+#: RIPE NCC's RDAP cuts lists at so many.
+MOST_LISTED = 100
+
 #: Connections at once in the config written: no registry's number, but enough to keep one event loop busy.
 CONNECTIONS = 16
 
@@ -47,9 +50,9 @@ class PracticeRegistries:
 
     `host` is the address to serve at, `rate_limit` is in lookups a second for one client at one registry, `ban_after`
     refusals within a minute one is banned, `most_connections` is how many one may have at a port 43, `retry_after` how
-    a wait is told, `quirks` how odd the answers are. `first_port` 0 takes free ports and any other number ten
-    consecutive ones (arin rdap, arin whois, ripencc rdap and so on), `log` appends a line a request and `on_request`
-    hears of it.
+    a wait is told, `quirks` how odd the answers are, `rir_search` who has relation searches (RFC 9910), `most_listed`
+    how many networks one answer lists. `first_port` 0 takes free ports and any other number ten consecutive ones (arin
+    rdap, arin whois, ripencc rdap and so on), `log` appends a line a request and `on_request` hears of it.
 
     ::
 
@@ -69,6 +72,8 @@ class PracticeRegistries:
         retry_after: RetryAfter = RetryAfter.SECONDS,
         weather: Weather | None = None,
         quirks: Quirks | None = None,
+        rir_search: Iterable[str] = (),
+        most_listed: int = MOST_LISTED,
         first_port: int = 0,
         log: Path | None = None,
         keep_requests: bool = True,
@@ -95,6 +100,8 @@ class PracticeRegistries:
         self._retry_after = retry_after
         self._weather = weather or Weather()
         self._quirks = quirks or Quirks()
+        self._rir_search = frozenset(rir_search)
+        self._most_listed = most_listed
         self._first_port = first_port
         self._log = log
         self._keep_requests = keep_requests
@@ -227,8 +234,11 @@ class PracticeRegistries:
         decision = self._decide(registry, "rdap", text)
         quirk = self._quirks.of(registry, "rdap", text)
         kind = Kind.BAD
+        relation, _, related = text.removeprefix("rirSearch1/").partition("/")
         if kind_of_object == "help":
             answer = rdap_answers.help_answer(registry)
+        elif kind_of_object == "ips" and registry in self._rir_search and relation in ("rdap-up", "rdap-down"):
+            kind, answer = self._related(registry, relation, related)
         elif kind_of_object != "ip":
             answer = rdap_answers.not_implemented(registry) if kind_of_object else rdap_answers.bad_request(registry)
         else:
@@ -244,6 +254,8 @@ class PracticeRegistries:
                 answer = rdap_answers.answer(registry, verdict, text, self._urls)
                 if quirk is not None and isinstance(answer.body, dict) and kind is Kind.NETWORK:
                     answer = replace(answer, body=odd_network(quirk, registry, answer.body, verdict))
+        if registry in self._rir_search and kind in (Kind.NETWORK, Kind.LIST) and isinstance(answer.body, dict):
+            answer = replace(answer, body=rdap_answers.with_relations(registry, answer.body, self._urls[registry]))
         self._note(now, registry, "rdap", text, kind, decision)
         if decision.fault is not None:
             told = self._retry_after.header(1.0, time.time())
@@ -252,6 +264,22 @@ class PracticeRegistries:
                 return instead
         reply = rdap_answers.as_reply(answer, decision, "latin-1" if quirk is Quirk.OTHER_CHARSET else "utf-8")
         return half_rdap(reply) if decision.fault is Fault.PARTIAL else reply
+
+    def _related(self, registry: str, relation: str, text: str) -> tuple[Kind, rdap_answers.RdapAnswer]:
+        """Answer a relation search: the one network around a range, or those below it (RFC 9910 section 3)."""
+        try:
+            asked = Range.parse(text)
+        except AddressError:
+            return Kind.BAD, rdap_answers.bad_request(registry)
+        base = self._urls[registry]
+        value = f"{base}ips/rirSearch1/{relation}/{text}"
+        if relation == "rdap-down":
+            below = relations.below(self._table, registry, asked, all_levels=False)
+            return Kind.LIST, rdap_answers.listing(registry, below, base, value, self._most_listed)
+        around = [each for each in relations.around(self._table, registry, asked) if each.asked != asked]
+        if not around:
+            return Kind.LIST, rdap_answers.not_found(registry)
+        return Kind.LIST, rdap_answers.answer(registry, around[-1], text, self._urls)
 
     def _whois(self, registry: str, client: str, line: bytes) -> Delivery:
         now = self._clock()
@@ -275,6 +303,14 @@ class PracticeRegistries:
         kind = Kind.BAD
         if query.asked is None:
             text = whois_answers.bad_query(registry, query)
+        elif query.relation and not query.unserved:
+            kind, question = Kind.LIST, f"-{query.relation} {question}"
+            found = relations.around(self._table, registry, query.asked)
+            if query.relation in "mM":
+                found = relations.below(self._table, registry, query.asked, all_levels=query.relation == "M")
+            elif query.relation == "l":
+                found = [each for each in found if each.asked != query.asked][-1:]
+            text = whois_answers.listing(registry, found, query, self._most_listed)
         else:
             verdict = judge(self._table, registry, self._misplaced(registry, query.asked, decision))
             kind = verdict.kind

@@ -7,7 +7,7 @@ Two kinds of file are read, told apart by their content, plain or gzipped:
 * a registry's statistics file, `delegated-<registry>-extended` or the older one without the opaque id
   (https://www.apnic.net/about-apnic/corporate-documents/documents/resource-guidelines/rir-statistics-exchange-format/).
 
-Only level 1 is served. Level 2 lends names: delegation files hold none, routing data does.
+Level 1 alone is kept unless more is asked for. Level 2 lends it names: delegation files hold none, routing data does.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 from whoismesh import iana
 from whoismesh.addresses import BITS, MAX_ADDRESS, Range, parse_address
 from whoismesh.errors import AddressError, ConfigError
+from whoismesh.practice.nested import NestedRows
+from whoismesh.practice.row import HELD, Row
 from whoismesh.rangesets import RangeSet
 from whoismesh.registries import REGISTRIES
 
 CSV_COLUMNS = ("start", "end", "level", "registry", "country", "asn", "name", "status", "date", "holder")
 
-#: Status words of the statistics exchange format. The first two say that somebody holds the block.
-HELD = ("allocated", "assigned")
+#: Status words of the statistics exchange format.
 STATUSES = frozenset((*HELD, "available", "reserved"))
 
 #: Registries a row may name; "iana" marks space that no registry lists.
@@ -41,29 +41,13 @@ SOURCES = frozenset((*REGISTRIES, "iana"))
 #: So many problems are reported of one file before reading stops.
 MAX_PROBLEMS = 10
 
+_LEVELS = frozenset("123456789")
 _DATE = re.compile(r"\d{8}\Z")
 _COUNTRY = re.compile(r"[A-Z]{2}\Z")
 
 
-class Row(NamedTuple):
-    """One registration or gap. `date` is YYYYMMDD or "", `holder` the registry's opaque id or "", `name` never ""."""
-
-    range: Range
-    registry: str
-    country: str
-    status: str
-    date: str
-    holder: str
-    name: str
-
-    @property
-    def held(self) -> bool:
-        """Tell whether somebody holds it: it is allocated or assigned by one of the five registries."""
-        return self.status in HELD and self.registry != "iana"
-
-
 class AllocationTable:
-    """Rows of level 1 of both families, which never overlap; made by `load`, or of rows already at hand.
+    """Rows of both families; those of level 1 never overlap. Made by `load`, or of rows already at hand.
 
     >>> row = Row(Range.parse("193.0.0.0/21"), "ripencc", "NL", "assigned", "19930901", "", "RIPE NCC")
     >>> AllocationTable([row]).find(4, 3238002700).name
@@ -71,20 +55,28 @@ class AllocationTable:
     """
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        """Sort the rows. Raises ConfigError if two of them overlap."""
+        """Sort the rows. Raises ConfigError if two of one level overlap, or one is not inside of the level before."""
         ordered = sorted(rows)
         self._rows: dict[int, list[Row]] = {4: [], 6: []}
+        deeper: dict[int, list[Row]] = {4: [], 6: []}
         for row in ordered:
+            if row.level > 1:
+                deeper[row.range.family].append(row)
+                continue
             before = self._rows[row.range.family]
             if before and before[-1].range.last >= row.range.first:
                 raise ConfigError(f"rows overlap: {before[-1].range} and {row.range}; name each address once")
             before.append(row)
         self._firsts = {family: [row.range.first for row in rows] for family, rows in self._rows.items()}
+        self._deeper = {family: _nested(self._apart(rows)) for family, rows in deeper.items()}
         self._foreign: dict[tuple[str, int], tuple[list[int], list[Range]]] = {}
 
     @classmethod
-    def load(cls, path: str | Path) -> AllocationTable:
-        """Read a CSV table or a delegated file. Raises ConfigError naming the file, and the line where one is wrong."""
+    def load(cls, path: str | Path, levels: int = 1) -> AllocationTable:
+        """Read a CSV table, so many levels of it, or a delegated file, which has one.
+
+        Raises ConfigError naming the file, and the line where one is wrong.
+        """
         path = Path(path)
         try:
             data = path.read_bytes()
@@ -98,7 +90,7 @@ class AllocationTable:
         head = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
         problems = _Problems(path)
         if head.startswith("start,end"):
-            rows = _read_csv(text, problems)
+            rows = _read_csv(text, problems, levels)
         elif head.count("|") >= 5:
             rows = _read_delegated(text, problems)
         else:
@@ -113,10 +105,51 @@ class AllocationTable:
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
 
-    def find(self, family: int, address: int, level: int = 1) -> Row | None:
-        """Return the row that holds an address, or None. Only level 1 is kept; any other finds nothing."""
-        if level != 1:
-            return None
+    def find(self, family: int, address: int) -> Row | None:
+        """Return the most specific row that holds an address, or None."""
+        return self.smallest(Range(family, address, address))
+
+    def smallest(self, wanted: Range) -> Row | None:
+        """Return the most specific row that holds a whole range, or None."""
+        return next(iter(self.around(wanted)), None)
+
+    def around(self, wanted: Range) -> list[Row]:
+        """Return the rows that hold a whole range, the narrowest first."""
+        top = self._top(wanted.family, wanted.first)
+        found = self._deeper[wanted.family].around(wanted)
+        return [*found, top] if top is not None and top.range.contains(wanted) else found
+
+    def below(self, wanted: Range) -> list[Row]:
+        """Return the rows that lie in a range, but one of just this range, in order, the wider before the narrower."""
+        tops = (row for row in self.rows(wanted) if wanted.contains(row.range) and row.range != wanted)
+        found = [*tops, *self._deeper[wanted.family].below(wanted)]
+        return sorted(found, key=lambda row: (row.range.first, -row.range.last))
+
+    def children(self, wanted: Range) -> list[Row]:
+        """Return the rows below a range that lie in no other row below it."""
+        found: list[Row] = []
+        for row in self.below(wanted):
+            if not found or not found[-1].range.contains(row.range):
+                found.append(row)
+        return found
+
+    def deeper(self) -> Iterator[Row]:
+        """Yield the rows above level 1, in order."""
+        for family in (4, 6):
+            yield from self._deeper[family]
+
+    def _apart(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield rows above level 1 without those of a range that is there: registries have one object for a range."""
+        before: Range | None = None
+        for row in rows:
+            top = self._top(row.range.family, row.range.first)
+            if top is None or not top.range.contains(row.range):
+                raise ConfigError(f"row {row.range} of level {row.level} lies in no row of level 1")
+            if row.range not in (top.range, before):
+                before = row.range
+                yield row
+
+    def _top(self, family: int, address: int) -> Row | None:
         index = bisect_right(self._firsts[family], address) - 1
         if index < 0:
             return None
@@ -124,7 +157,7 @@ class AllocationTable:
         return row if address <= row.range.last else None
 
     def rows(self, space: Range | None = None) -> Iterator[Row]:
-        """Yield all rows in order, or those that have an address in common with `space`."""
+        """Yield all rows of level 1 in order, or those that have an address in common with `space`."""
         for family in (4, 6) if space is None else (space.family,):
             rows = self._rows[family]
             if space is None:
@@ -143,7 +176,7 @@ class AllocationTable:
     @cached_property
     def network_count(self) -> int:
         """Count of the rows that somebody holds."""
-        return sum(row.held for row in self.rows())
+        return sum(row.held for row in self.rows()) + sum(map(len, self._deeper.values()))
 
     def run_of(self, row: Row, within: Range) -> Range:
         """Return the run of rows of one registry, one after another without a gap, around a row and inside `within`."""
@@ -185,6 +218,13 @@ def neutral_name(holder: str, found: Range) -> str:
     return f"Holder {holder}" if holder else f"Holder of {found}"
 
 
+def _nested(rows: Iterable[Row]) -> NestedRows:
+    """Nest rows above level 1, and say of each whether anything lies in it."""
+    nested = NestedRows(rows)
+    words = ("assigned", "allocated")
+    return NestedRows(row._replace(status=words[any(True for _ in nested.below(row.range))]) for row in nested)
+
+
 def _continues(left: Row, right: Row) -> bool:
     return left.held and right.held and left.registry == right.registry and left.range.last + 1 == right.range.first
 
@@ -206,11 +246,12 @@ class _Problems:
             raise ConfigError(*self.found)
 
 
-def _read_csv(text: str, problems: _Problems) -> list[Row]:
+def _read_csv(text: str, problems: _Problems, levels: int = 1) -> list[Row]:
     reader = csv.reader(io.StringIO(text, newline=""))
     rows: list[Row] = []
     words: dict[str, str] = {}
     keep = words.setdefault  # one string object for each distinct word: 500,000 rows have few
+    deeper: list[Row] = []
     #: The largest level-2 row inside the level-1 row that is last in `rows`.
     widest = 0
     header: list[str] | None = None
@@ -227,7 +268,7 @@ def _read_csv(text: str, problems: _Problems) -> list[Row]:
             if len(fields) != len(CSV_COLUMNS):
                 problems.add(reader.line_num, f"expected {len(CSV_COLUMNS)} fields, found {len(fields)}")
                 continue
-            start, end, level, registry, country, _, name, status, date, holder = map(str.strip, fields)
+            start, end, level, registry, country, asn, name, status, date, holder = map(str.strip, fields)
             try:
                 first, last = int(start), int(end)
             except ValueError:
@@ -236,15 +277,19 @@ def _read_csv(text: str, problems: _Problems) -> list[Row]:
             if not 0 <= first <= last <= MAX_ADDRESS[6] or (first <= MAX_ADDRESS[4] < last):
                 problems.add(reader.line_num, f"{first}-{last} is no range of one address family")
                 continue
-            if level == "2":
+            depth = int(level) if level in _LEVELS else 0
+            if depth > 1:
                 if not rows or not rows[-1].range.contains(Range(rows[-1].range.family, first, last)):
-                    problems.add(reader.line_num, "a level-2 row must follow the level-1 row that it lies in")
-                elif name and last - first + 1 > widest >= 0:
+                    problems.add(reader.line_num, f"a level-{depth} row must follow the level-1 row that it lies in")
+                    continue
+                if depth == 2 and name and last - first + 1 > widest >= 0:
                     widest = last - first + 1
                     rows[-1] = rows[-1]._replace(name=keep(name, name))
+                if depth <= levels:
+                    deeper.append(_deeper_row(rows[-1], first, last, depth, asn, keep(name, name)))
                 continue
             wrong = _wrong_words(registry, country, status, date)
-            if level != "1" or wrong:
+            if depth != 1 or wrong:
                 problems.add(reader.line_num, wrong or f"level must be 1 or 2, not {level!r}")
                 continue
             found = Range(4 if last <= MAX_ADDRESS[4] else 6, first, last)
@@ -263,7 +308,14 @@ def _read_csv(text: str, problems: _Problems) -> list[Row]:
             )
     except csv.Error as error:
         problems.add(reader.line_num, f"not CSV: {error}")
-    return rows
+    return rows + deeper
+
+
+def _deeper_row(top: Row, first: int, last: int, level: int, asn: str, name: str) -> Row:
+    """Return a row above level 1: what routing data does not tell is as in the level-1 row around it."""
+    found = Range(top.range.family, first, last)
+    holder = f"AS{asn}" if asn.strip("0") else top.holder
+    return top._replace(range=found, holder=holder, name=name or neutral_name(holder, found), level=level)
 
 
 def _read_delegated(text: str, problems: _Problems) -> list[Row]:
