@@ -15,6 +15,7 @@ from typing import TextIO
 import whoismesh
 from whoismesh.errors import ConfigError, TryAgainError, WhoismeshError
 from whoismesh.logs import LEVELS
+from whoismesh.settings import ALLOCATIONS, DEPTHS
 from whoismesh.storage import disk_error, is_full
 
 #: EX_SOFTWARE of sysexits.h.
@@ -25,9 +26,20 @@ EXIT_CODES = (
 
 
 def settings_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --config, --log-level and --version."""
+    """Add --config, --depth, --log-level and --version."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings (TOML); WHOISMESH_* variables go over it")
+    depth_argument(parser)
     common_arguments(parser)
+
+
+def depth_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --depth."""
+    parser.add_argument(
+        "--depth",
+        choices=DEPTHS,
+        help="what is collected: networks that answer for an address, or also all that lies in them and around them "
+        f"(default: crawl.depth, {ALLOCATIONS})",
+    )
 
 
 def common_arguments(parser: argparse.ArgumentParser) -> None:

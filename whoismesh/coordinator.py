@@ -349,7 +349,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        settings = load(args.config, os.environ)
+        settings = load(args.config, os.environ, {"depth": args.depth})
 
         async def serve() -> int:
             coordinator = Coordinator(

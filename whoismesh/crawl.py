@@ -204,13 +204,15 @@ def _ended(code: int, child: Child, plan: CrawlPlan) -> WhoismeshError:
     return error
 
 
-def child_environment(space: list[str], contact: str) -> dict[str, str]:
+def child_environment(space: list[str], contact: str, depth: str | None = None) -> dict[str, str]:
     """Return this process's environment with settings given as flags in it."""
     environment = dict(os.environ)
     if space:
         environment["WHOISMESH_CRAWL_SPACE"] = ",".join(space)
     if contact:
         environment["WHOISMESH_CRAWL_CONTACT"] = contact
+    if depth:
+        environment["WHOISMESH_CRAWL_DEPTH"] = depth
     return environment
 
 

@@ -41,6 +41,11 @@ MAX_TAILS = 20_000
 OWN_STATUSES = ABANDONED, RETRY, ADOPTED = "abandoned", "retry", "adopted"
 
 
+#: Statuses of results that come out of descents (lanes.descents). A network known from what lies around it or in it: a
+#: record that settles nothing. A part of a network, which is held like all of it; what else lies in that is not known.
+ASSIGNMENT, PART = "assignment", "part"
+
+
 def _pack_range(value: Range) -> list[bytes]:
     return [value.first_bytes, value.last_bytes]
 
@@ -50,8 +55,8 @@ class Result:
     """What one lookup settled, as it lies in spool and ledger.
 
     `origin` and `sequence` name it for ever. `status` is a `Status` that settles or moves an address. `asked` is one
-    address, `range` the network's (for others: the address asked), `elsewhere` the registry named, `payload` an opaque
-    msgpack record of the network.
+    address, `range` the network's or the part's (for others: the address asked), `elsewhere` the registry named,
+    `payload` an opaque msgpack record of the network.
     """
 
     origin: int

@@ -21,6 +21,8 @@ from whoismesh.gossip.peers import FULL_MESH, LINKS
 from whoismesh.registries import API_KEY_PARAMETERS, DEFAULTS, PROTOCOLS, REGISTRIES
 
 ENVIRONMENT_PREFIX = "WHOISMESH_"
+#: What is collected: the networks that answer for the addresses asked, or what lies in them and around them too.
+DEPTHS = ALLOCATIONS, ASSIGNMENTS = "allocations", "assignments"
 #: A contact goes into the User-Agent of every request.
 MOST_CONTACT = 200
 #: Members of one mesh: ports of one host's coordinator, four connections each.
@@ -72,8 +74,16 @@ class Settings:
     lease_s: float = 60.0
     attempts: int = 3
     give_up_s: float = 20.0
+    depth: str = ALLOCATIONS
+    assignment_v4: int = 24
+    assignment_v6: int = 48
     mesh: MeshSettings = MeshSettings()
     registries: Mapping[str, RegistrySettings] = field(default_factory=dict)
+
+    @property
+    def smallest_assignments(self) -> dict[int, int]:
+        """The prefix lengths of the smallest assignment that is looked for by gaps, by family."""
+        return {4: self.assignment_v4, 6: self.assignment_v6}
 
     @property
     def asks_the_real_registries(self) -> bool:
@@ -98,7 +108,7 @@ def load(
     *,
     needs_space: bool = True,
 ) -> Settings:
-    """Read the settings. `flags` has `space` (list of texts) and `contact` where they were given.
+    """Read the settings. `flags` has `space` (list of texts), `contact` and `depth` where they were given.
 
     Raises ConfigError with every problem found.
     """
@@ -190,6 +200,9 @@ class _Reader:
             lease_s=self._seconds("crawl.lease_s", crawl.get("lease_s", 60.0)),
             attempts=self._count("crawl.attempts", crawl.get("attempts", 3)),
             give_up_s=self._number("crawl.give_up_s", crawl.get("give_up_s", 20.0)),
+            depth=self._depth("crawl.depth", crawl.get("depth", ALLOCATIONS)),
+            assignment_v4=self._count("crawl.assignment_v4", crawl.get("assignment_v4", 24), 32),
+            assignment_v6=self._count("crawl.assignment_v6", crawl.get("assignment_v6", 48), 128),
             mesh=MeshSettings(
                 **{
                     each.name: self._count(f"mesh.{each.name}", mesh.get(each.name, each.default), MOST_MEMBERS)
@@ -256,6 +269,12 @@ class _Reader:
             self._problem(key, f"expected a count of 1 to {most}", value)
             return 1
         return value
+
+    def _depth(self, key: str, value: Any) -> str:
+        if value in DEPTHS:
+            return str(value)
+        self._problem(key, f'expected "{ALLOCATIONS}" or "{ASSIGNMENTS}"', value)
+        return ALLOCATIONS
 
     def _contact(self, value: Any) -> str:
         if value == "":
@@ -325,7 +344,7 @@ class _Reader:
         return PROTOCOLS
 
 
-_CRAWL = frozenset({"space", "contact", "lease_s", "attempts", "give_up_s"})
+_CRAWL = frozenset({"space", "contact", "lease_s", "attempts", "give_up_s", "depth", "assignment_v4", "assignment_v6"})
 _MESH = frozenset(each.name for each in fields(MeshSettings))
 _REGISTRY = frozenset(each.name for each in fields(RegistrySettings))
 _LISTS = frozenset({"space", "protocols"})

@@ -18,7 +18,7 @@ from pathlib import Path
 from whoismesh.addresses import Range
 from whoismesh.checks import CRAWL_ID_BYTES
 from whoismesh.errors import StateError
-from whoismesh.messages import ABANDONED, ADOPTED, RETRY, Result
+from whoismesh.messages import ABANDONED, ADOPTED, ASSIGNMENT, RETRY, Result
 from whoismesh.registries import REGISTRIES
 from whoismesh.storage import open_database, transaction
 
@@ -142,14 +142,15 @@ class LedgerStore:
             )
 
     def networks(self) -> Iterator[tuple[Range, str, bytes]]:
-        """Yield (range, registry, payload) of all networks, sorted by family, first and last address.
+        """Yield (range, registry, payload) of all networks, those in others included, sorted by family and addresses.
 
         Of equal ranges it is the newest; an answer that does not hold the address asked is none. SQLite sorts, so
         memory stays bounded whatever the size.
         """
         query = (
             "SELECT first, last, registry, payload FROM results WHERE number IN (SELECT max(number) FROM results "
-            "WHERE status = 'network' AND length(asked) = length(first) AND asked BETWEEN first AND last "
+            "WHERE status IN ('network', 'assignment') "
+            "AND length(asked) = length(first) AND asked BETWEEN first AND last "
             "GROUP BY first, last) ORDER BY length(first), first, last"
         )
         for first, last, registry, payload in self._database.execute(query):
@@ -163,8 +164,8 @@ class LedgerStore:
         """
         rows = self._database.execute("SELECT origin, counters FROM counters")
         found: dict[int, dict[str, float]] = {origin: json.loads(text) for origin, text in rows}
-        asked = "SELECT origin, count(*) FROM results WHERE status NOT IN (?, ?, ?) GROUP BY origin"
-        for origin, count in self._database.execute(asked, (ABANDONED, ADOPTED, RETRY)):
+        asked = "SELECT origin, count(*) FROM results WHERE status NOT IN (?, ?, ?, ?) GROUP BY origin"
+        for origin, count in self._database.execute(asked, (ABANDONED, ADOPTED, RETRY, ASSIGNMENT)):
             counters = found.setdefault(origin, {})
             counters["lookups"] = max(float(count), counters.get("lookups", 0.0))
         return found

@@ -50,7 +50,7 @@ from whoismesh.lookups import Lookups, NoAnswerError
 from whoismesh.messages import Metrics, decode, encode
 from whoismesh.node import Node
 from whoismesh.outbox import Outbox
-from whoismesh.settings import Settings, load
+from whoismesh.settings import ASSIGNMENTS, Settings, load
 from whoismesh.sockets import Inbox, open_socket, parse_endpoint
 from whoismesh.spool import Spool
 from whoismesh.storage import disk_error, lock_folder
@@ -149,6 +149,7 @@ class Worker:
                 random.random,
                 self._node.address,
                 Peers(mesh.full_mesh, mesh.links),
+                self._settings.smallest_assignments if self._settings.depth == ASSIGNMENTS else None,
             )
             dealer = open_socket(self._context, zmq.DEALER)
             dealer.connect(self._where)
@@ -278,7 +279,7 @@ class Worker:
     async def _ask(self, ask: Ask) -> None:
         event: Event
         try:
-            reply = await self._lookups.ask(ask.registry, ask.protocol, ask.family, ask.address, ask.url)
+            reply = await self._lookups.ask(ask.registry, ask.protocol, ask.family, ask.address, ask.url, ask.question)
             event = Replied(ask.lookup, reply)
         except NoAnswerError as error:
             event = Broken(ask.lookup, str(error), error.unreachable)
@@ -354,7 +355,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        settings = load(args.config, os.environ, needs_space=False)
+        settings = load(args.config, os.environ, {"depth": args.depth}, needs_space=False)
 
         async def work() -> int:
             worker = Worker(

@@ -12,7 +12,7 @@ from typing import Any
 
 from whoismesh import crawl as crawling
 from whoismesh.cli.stats import print_statistics
-from whoismesh.command import EXIT_CODES
+from whoismesh.command import EXIT_CODES, depth_argument
 from whoismesh.dump import open_dump, statistics
 from whoismesh.dump_writer import write_dump
 from whoismesh.errors import ConfigError, UsageError
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--contact", default="", metavar="MAIL", help="how the registries can reach you; the real ones need it"
     )
+    depth_argument(parser)
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="worker processes (default: 2)")
     parser.add_argument(
         "--state",
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
             config=args.config,
             state=args.state,
             workers=args.workers,
-            environment=crawling.child_environment(args.space, args.contact),
+            environment=crawling.child_environment(args.space, args.contact, args.depth),
             log_level=args.log_level,
             retry_failed=args.retry_failed,
             on_status=progress.status,
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_settings(args: argparse.Namespace) -> None:
     """Report what is wrong with the settings before anything starts: what stood on the command line as usage."""
-    flags = {"space": args.space, "contact": args.contact}
+    flags = {"space": args.space, "contact": args.contact, "depth": args.depth}
     try:
         load(args.config, os.environ, flags)
     except ConfigError as error:

@@ -16,6 +16,7 @@ from whoismesh.gossip import Gossip
 from whoismesh.gossip import events as gossip
 from whoismesh.gossip.peers import Peers
 from whoismesh.lanes.coordinator_clock import CoordinatorClock
+from whoismesh.lanes.descents import Descents
 from whoismesh.lanes.events import (
     Ask,
     Broken,
@@ -71,7 +72,8 @@ class Lanes:
 
     `lanes` are its registries, `bases` maps servers to registries (answers.understand), `host` names the process,
     `draw` returns a number in [0, 1) (gossip meets peers by chance), `listen` is the address of its gossip PUB socket,
-    `peers` its view of the mesh.
+    `peers` its view of the mesh. `assignments` are the prefix lengths of the smallest ones by family where networks
+    are descended into, else None.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Lanes:
         draw: Callable[[], float],
         listen: str = "",
         peers: Peers | None = None,
+        assignments: Mapping[int, int] | None = None,
     ) -> None:
         self.lanes = lanes
         self.gossip = Gossip(draw, peers)
@@ -92,7 +95,9 @@ class Lanes:
         self.done = False
         self.findings = Findings()
         self._listen = listen
-        self._outcomes = Outcomes(lanes, bases, self.gossip, self.findings, self.counters)
+        shared = lanes, bases, self.gossip, self.findings, self.counters
+        self._descents = Descents(assignments, *shared) if assignments else None
+        self._outcomes = Outcomes(*shared, self._descents)
         self._host = host
         self._lookup_number = 0
         self._membership = Membership()
@@ -169,6 +174,8 @@ class Lanes:
                 self._permitted(message, now)
             case Acknowledge(origin=origin, runs=runs):
                 self.findings.acknowledged(origin, runs)
+                if self._descents is not None:
+                    self._descents.acknowledged()
                 return [Forget(origin, runs)]
             case Members():
                 return self._gossip(gossip.Heard(message, on_feed=True), now)
@@ -281,6 +288,8 @@ class Lanes:
             return []
         # With or without a coordinator.
         out = self._gossip(gossip.Tick(), now) if now >= self.gossip.wake_at else []
+        if self._descents is not None:
+            out += self._descents.finish(now)
         if self._drain_until is not None:
             for lane in self.lanes.values():
                 out += self._outcomes.give_back(lane, wait=True)
@@ -330,7 +339,10 @@ class Lanes:
                 self.counters["lookups"] += 1
                 self.counters[f"lookups_{lane.registry}"] += 1
                 protocol = lane.protocols[lookup.protocol]
-                out.append(Ask(lookup.number, lane.registry, protocol, lookup.family, lookup.address, lookup.url))
+                ask = Ask(
+                    lookup.number, lane.registry, protocol, lookup.family, lookup.address, lookup.url, lookup.question
+                )
+                out.append(ask)
         return out
 
     def _hand_back(self, now: float) -> list[Instruction]:

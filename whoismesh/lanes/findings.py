@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from whoismesh.addresses import Range
 from whoismesh.answers import Answer
 from whoismesh.blocks import Block
 from whoismesh.lanes.events import Keep
@@ -57,6 +58,25 @@ class Findings:
             reason=answer.reason[:MOST_REASON],
             payload=payload,
         )
+        self.unacknowledged[origin, self._sequence] = now
+        return Keep(result, block)
+
+    def record(
+        self,
+        origin: int,
+        registry: str,
+        status: str,
+        asked: int,
+        where: Range,
+        now: float,
+        *,
+        payload: bytes = b"",
+        block: Block | None = None,
+    ) -> Keep:
+        """Give a result of a descent its number: `where` is what it speaks of, `asked` an address in it."""
+        self._sequence += 1
+        address = Range(where.family, asked, asked)
+        result = Result(origin, self._sequence, registry, status, address, where, None, "", payload)
         self.unacknowledged[origin, self._sequence] = now
         return Keep(result, block)
 

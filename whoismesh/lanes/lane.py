@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from whoismesh.addresses import Range
 from whoismesh.grain import BLOCK_SIZE
 from whoismesh.lanes.coordinator_clock import CoordinatorClock
+from whoismesh.lanes.descent import Question
 from whoismesh.ledger.budgets import DEALT_SHARE, MOST_REQUESTED
 from whoismesh.messages import LeaseGrant
 from whoismesh.networks import Network
@@ -46,7 +47,8 @@ NEWEST_WEIGHT = 0.1
 class Lookup:
     """One question on its way: where it stands in the order of protocols, and how often it was tried.
 
-    `part` is the network of an answer that was cut short.
+    `part` is the network of an answer that was cut short. `question` is set where it is one of the descent of that
+    number, and `address` then the first of its range.
     """
 
     number: int
@@ -60,6 +62,8 @@ class Lookup:
     not_before: float = 0.0
     asked_at: float = 0.0
     part: Network | None = None
+    question: Question | None = None
+    descent: int = 0
 
     @property
     def asked(self) -> Range:
@@ -84,6 +88,8 @@ class Lane:
         self.protocols = protocols
         self.connections = connections
         self.open = RangeSet()
+        #: Gaps in networks that are being descended into: not asked about, and not through with either.
+        self.held = RangeSet()
         self.leases: dict[int, HeldLease] = {}
         self.lookups: dict[int, Lookup] = {}
         self.again: list[Lookup] = []
@@ -124,8 +130,11 @@ class Lane:
 
     def close(self, block: Range) -> bool:
         """Take a block out of the gaps; return whether it touched any."""
+        was_held = self.held.meets(block)
+        if was_held:
+            self.held.remove(block)
         if not self.open.meets(block):
-            return False
+            return was_held
         before = self.open.run_at(block.family, block.first - 1) if block.first else None
         after = self.open.run_at(block.family, block.last + 1)
         self.open.remove(block)
@@ -134,6 +143,20 @@ class Lane:
         if after is not None:
             self._push(self.open.run_at(block.family, block.last + 1))
         return True
+
+    def hold(self, network: Range) -> None:
+        """Ask no more about the gaps in a network until they are closed or released: it is being descended into."""
+        gaps = self.open.present(network) + self.held.present(network)
+        self.close(network)
+        for gap in gaps:
+            self.held.add(gap)
+
+    def release(self, block: Range) -> None:
+        """Make the held parts of a block gaps again."""
+        for part in self.held.present(block):
+            self.held.remove(part)
+            self.open.add(part)
+            self._push(self.open.run_at(part.family, part.first))
 
     def give_up(self, lookup: Lookup) -> None:
         """Close the gap around an address, as far as its lease reaches: the coordinator decides what becomes of it."""
@@ -197,7 +220,7 @@ class Lane:
         return self.unlimited or bool(self._permits and self.clock.here(self._permits[0]) <= now)
 
     def _waiting(self, now: float) -> Lookup | None:
-        self.again = [each for each in self.again if self.open.holds(each.family, each.address)]
+        self.again = [each for each in self.again if each.question or self.open.holds(each.family, each.address)]
         for index, lookup in enumerate(self.again):
             if lookup.not_before <= now and not self._is_asked_around(lookup):
                 return self.again.pop(index)
@@ -258,7 +281,8 @@ class Lane:
         if self.unlimited:
             return None
         # A gap in which something is being asked may split in two or close: a permit for it would often lapse.
-        usable = min(len(self.open) - len(self.lookups), self._most_ahead)
+        questions = sum(each.question is not None for each in (*self.again, *self.lookups.values()))
+        usable = min(len(self.open) + questions - len(self.lookups), self._most_ahead)
         if self.closed or now < self.paused_until:
             usable = 0
         missing = usable - len(self._permits)
@@ -288,7 +312,7 @@ class Lane:
     def finished_leases(self) -> Iterator[int]:
         """Yield (and drop) leases in which no gap is left."""
         for number, lease in list(self.leases.items()):
-            while lease.left and not self.open.meets(lease.left[-1]):
+            while lease.left and not (self.open.meets(lease.left[-1]) or self.held.meets(lease.left[-1])):
                 lease.left.pop()
             if not lease.left:
                 del self.leases[number]
@@ -305,7 +329,7 @@ class Lane:
 
     def gaps_of(self, lease: HeldLease) -> int:
         """Count the gaps that are left in a lease."""
-        return sum(len(self.open.present(each)) for each in lease.ranges)
+        return sum(len(self.open.present(each)) + len(self.held.present(each)) for each in lease.ranges)
 
     def give_back_half(self, number: int) -> tuple[Range, ...]:
         """Take the upper half of what is untouched out of a lease and return it: few seams, and none in a lookup."""
@@ -352,7 +376,7 @@ class Lane:
             return None
         if now < self.paused_until:
             return self.paused_until
-        if not self.open:
+        if not self.open and not self.again:
             return None
         at = max(now, self._host_free_at - LAPSE_S)
         if not self.unlimited:

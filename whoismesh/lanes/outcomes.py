@@ -16,7 +16,8 @@ from whoismesh.addresses import Range
 from whoismesh.answers import CANNOT_TELL, Answer, Reply, Status, understand
 from whoismesh.blocks import Block
 from whoismesh.gossip import Gossip
-from whoismesh.lanes.events import Broken, Instruction, Keep, Note, Send
+from whoismesh.lanes.descents import Descents
+from whoismesh.lanes.events import Broken, Instruction, Note, Send
 from whoismesh.lanes.findings import Findings
 from whoismesh.lanes.lane import Lane, Lookup
 from whoismesh.ledger.budgets import MAX_WAIT_S
@@ -46,12 +47,14 @@ class Outcomes:
         gossip: Gossip,
         findings: Findings,
         counters: Counter[str],
+        descents: Descents | None,
     ) -> None:
         self._lanes = lanes
         self._bases = bases
         self._gossip = gossip
         self._findings = findings
         self._counters = counters
+        self._descents = descents
 
     def _lookup(self, number: int, now: float) -> tuple[Lane, Lookup] | None:
         for lane in self._lanes.values():
@@ -66,6 +69,8 @@ class Outcomes:
         if found is None:
             return []
         lane, lookup = found
+        if lookup.question is not None:
+            return self._listed(lane, lookup, reply, now)
         answer = understand(reply, self._bases)
         self._counters[f"answers_{answer.status}"] += 1
         lookup.part = answer.network or lookup.part
@@ -73,7 +78,7 @@ class Outcomes:
             lane.answered(now)
         match answer.status:
             case Status.NETWORK if answer.network is not None:
-                return [self._found(lookup, answer, answer.network, now)]
+                return self._found(lane, lookup, answer, answer.network, now)
             case Status.UNALLOCATED | Status.POOL:
                 lane.close(self._empty_block(lookup.asked))
                 return [self._findings.keep(self._gossip.origin, lookup, answer, now)]
@@ -88,13 +93,46 @@ class Outcomes:
                 return self._banned(lane, answer)
         return self._failed(lane, lookup, answer, now)
 
-    def _found(self, lookup: Lookup, answer: Answer, network: Network, now: float) -> Keep:
+    def _listed(self, lane: Lane, lookup: Lookup, reply: Reply, now: float) -> list[Instruction]:
+        """Take in the answer to a question of a descent."""
+        assert self._descents is not None  # nobody else asks any
+        listing = self._descents.listing(lookup, reply)
+        failure = listing.failure
+        self._counters[f"answers_{failure.status if failure is not None else 'list'}"] += 1
+        if failure is None:
+            lane.answered(now)
+            return self._descents.listed(lookup, listing, now)
+        if failure.status is Status.LIMITED:
+            return self._limited(lane, lookup, failure, now)
+        if failure.status is Status.BANNED:
+            return self._banned(lane, failure)
+        if listing.unsupported:
+            lane.answered(now)
+            return self._descents.failed(lookup, now, for_good=True)
+        return self._question_failed(lane, lookup, failure, now)
+
+    def _question_failed(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
+        """Ask a question of a descent again, or have it go on another way."""
+        assert self._descents is not None
+        lane.failing.add((lookup.family, lookup.address))
+        if len(lane.failing) >= FAILURES_IN_A_ROW:
+            return self._out_of_reach(lane, answer.reason, now)
+        lookup.tries += 1
+        if not answer.transient or lookup.tries >= TRIES or not self._descents.goes_on(lookup):
+            return self._descents.failed(lookup, now)
+        lookup.not_before = now + RETRY_S * 2 ** (lookup.tries - 1)
+        lane.again.append(lookup)
+        return []
+
+    def _found(self, lane: Lane, lookup: Lookup, answer: Answer, network: Network, now: float) -> list[Instruction]:
+        if self._descents is not None:
+            return self._descents.begin(lane, lookup, answer, network, now)
         block = Block(network.registry, network.range)
         self._gossip.learn(block)
         for each in self._lanes.values():
             each.close(network.range)
         payload = pack(network.shortened().to_map())
-        return self._findings.keep(self._gossip.origin, lookup, answer, now, payload=payload, block=block)
+        return [self._findings.keep(self._gossip.origin, lookup, answer, now, payload=payload, block=block)]
 
     def _empty_block(self, asked: Range) -> Range:
         """Return the block that a "not found" closes: all of it where gossip knows a holder, who is not believed."""
@@ -146,7 +184,7 @@ class Outcomes:
             lookup.tries, lookup.url, lookup.hops = 0, None, ()
         elif lookup.part is not None:
             # A part of an answer that never came whole: better than none.
-            return [self._found(lookup, replace(answer, status=Status.NETWORK), lookup.part, now)]
+            return self._found(lane, lookup, replace(answer, status=Status.NETWORK), lookup.part, now)
         else:
             lane.give_up(lookup)
             failed = answer if answer.status is Status.MALFORMED else replace(answer, status=Status.FAILED)
@@ -161,6 +199,13 @@ class Outcomes:
             return []
         lane, lookup = found
         self._counters["answers_failed"] += 1
+        if lookup.question is not None:
+            if not event.unreachable:
+                failed = Answer(Status.FAILED, reason=event.reason, transient=True)
+                return self._question_failed(lane, lookup, failed, now)
+            if lookup.protocol and self._descents is not None:
+                return self._descents.failed(lookup, now)
+            return self._out_of_reach(lane, event.reason, now)
         if not event.unreachable:
             return self._failed(lane, lookup, Answer(Status.FAILED, reason=event.reason, transient=True), now)
         if lookup.protocol + 1 < len(lane.protocols):
@@ -187,6 +232,8 @@ class Outcomes:
 
         With `wait`, a lease in which something is being asked is kept until it is known what the answer leaves of it.
         """
+        if self._descents is not None:
+            self._descents.abandon(lane)
         out: list[Instruction] = []
         for number, lease in list(lane.leases.items()):
             if wait and any(lease.ranges.holds(each.family, each.address) for each in lane.lookups.values()):

@@ -57,6 +57,11 @@ class Account:
             case messages.ADOPTED:
                 self._log(result)
                 return
+            case messages.ASSIGNMENT:
+                self.counters["assignments"] += 1
+                return
+            case messages.PART if result.range.contains(asked) and iana.is_plausible(result.range):
+                parts = self.coverage.settle_network(result.range)
             case Status.NETWORK if result.range.contains(asked) and self._log(result):
                 parts = self._network(result)
             case _ if settled:

@@ -254,7 +254,7 @@ class PracticeRegistries:
                 answer = rdap_answers.answer(registry, verdict, text, self._urls)
                 if quirk is not None and isinstance(answer.body, dict) and kind is Kind.NETWORK:
                     answer = replace(answer, body=odd_network(quirk, registry, answer.body, verdict))
-        if registry in self._rir_search and kind in (Kind.NETWORK, Kind.LIST) and isinstance(answer.body, dict):
+        if registry in self._rir_search and answer.status == 200 and isinstance(answer.body, dict):
             answer = replace(answer, body=rdap_answers.with_relations(registry, answer.body, self._urls[registry]))
         self._note(now, registry, "rdap", text, kind, decision)
         if decision.fault is not None:
