@@ -19,7 +19,7 @@ from whoismesh.answers import servers, signals
 from whoismesh.answers.ipwhois_parser import RdapEntity, RdapReading, read_rdap
 from whoismesh.answers.outcome import Answer, Listing, Reply, Status
 from whoismesh.answers.ranges import read_address, read_range, spanning
-from whoismesh.answers.text import MAX_BODY_BYTES, clean, clean_list, decode, timestamp
+from whoismesh.answers.text import MAX_BODY_BYTES, MAX_LISTED, clean, clean_list, decode, timestamp
 from whoismesh.answers.verdict import CANNOT_TELL, Registration, judge
 from whoismesh.networks import Holder, Network
 
@@ -89,7 +89,7 @@ def _list(reply: Reply, document: Mapping[str, Any], results: list[Any], bases: 
     networks: dict[Range, Network] = {}
     relations: dict[Range, Mapping[str, str]] = {}
     dropped = 0
-    for each in results:
+    for each in results[:MAX_LISTED]:
         found = _range(each) if isinstance(each, dict) else None
         if found is None:
             dropped += 1
@@ -102,7 +102,7 @@ def _list(reply: Reply, document: Mapping[str, Any], results: list[Any], bases: 
             relations.setdefault(found, answer.relations or {})
         elif answer.status in (Status.MALFORMED, Status.FAILED):
             dropped += 1
-    whole = not _is_truncated(document)
+    whole = len(results) <= MAX_LISTED and not _is_truncated(document)
     return Listing(tuple(networks.values()), whole, dropped, relations=relations)
 
 

@@ -14,7 +14,7 @@ from whoismesh.addresses import Range, format_address
 from whoismesh.answers.ipwhois_parser import read_whois
 from whoismesh.answers.outcome import Reply
 from whoismesh.answers.ranges import read_range
-from whoismesh.answers.text import MAX_VALUE_CHARS, clean, country_code, timestamp
+from whoismesh.answers.text import MAX_LISTED, MAX_VALUE_CHARS, clean, country_code, timestamp
 from whoismesh.answers.verdict import Registration
 from whoismesh.networks import Holder
 
@@ -42,9 +42,9 @@ def read_rpsl(reply: Reply, text: str) -> Registration | None:
 
 
 def read_all_rpsl(registry: str, text: str) -> Iterator[Registration]:
-    """Yield all registrations of an answer of RIPE NCC, APNIC or AFRINIC, in order."""
+    """Yield the registrations of an answer of RIPE NCC, APNIC or AFRINIC, in order, MAX_LISTED and one at most."""
     networks, organisations = _networks(text)
-    for found, fields in networks:
+    for found, fields in networks[: MAX_LISTED + 1]:
         yield _ripe_like(registry, found, fields, organisations)
 
 

@@ -11,7 +11,7 @@ from whoismesh.answers.arin import read_arin, read_arin_around
 from whoismesh.answers.outcome import Answer, Listing, Reply, Status
 from whoismesh.answers.rpsl import read_all_rpsl, read_rpsl
 from whoismesh.answers.servers import registry_of_whois
-from whoismesh.answers.text import MAX_BODY_BYTES, decode
+from whoismesh.answers.text import MAX_BODY_BYTES, MAX_LISTED, decode
 from whoismesh.answers.verdict import judge
 from whoismesh.networks import Network
 
@@ -66,7 +66,10 @@ def list_whois(reply: Reply, bases: Mapping[str, str]) -> Listing:
         return Listing(failure=_said(signal))
     networks: dict[Range, Network] = {}
     dropped = 0
-    for each in read_all_rpsl(reply.registry, text if whole else text[: text.rfind("\n\n") + 1]):
+    for number, each in enumerate(read_all_rpsl(reply.registry, text if whole else text[: text.rfind("\n\n") + 1])):
+        if number == MAX_LISTED:
+            whole = False
+            break
         # Each is judged as the answer about its own first address.
         answer = judge(replace(reply, family=each.range.family, address=each.range.first), each)
         if answer.network is not None:

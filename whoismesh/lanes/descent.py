@@ -130,9 +130,9 @@ class Descent:
             # no such lookup, but at LACNIC an answer names the network around it.
             stated = read_range(network.parent)
             wider = stated if stated is not None and stated.is_cidr() else None
-            if self._base:
-                wider = wider or _wider(network.range)
-            if wider is None or not wider.contains(network.range):
+            if self._base and wider is None:
+                wider = _wider(network.range)
+            if wider is None or not (stated or wider).contains(wider) or not wider.contains(network.range):
                 self._go_down({})
             else:
                 self._ask(Question(Relation.UP, wider, f"{self._base}ip/{wider}" if self._base else ""))

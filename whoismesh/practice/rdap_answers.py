@@ -112,7 +112,7 @@ def with_relations(registry: str, body: Json, base: str) -> Json:
         changed["links"] = [*body.get("links", ()), *_relation_links(body, base)]
     else:
         changed["ipSearchResults"] = [
-            {**each, "links": [*each["links"], *_relation_links(each, base)]} for each in found
+            {**each, "links": [*each.get("links", ()), *_relation_links(each, base)]} for each in found
         ]
     changed["rdapConformance"] = [*body["rdapConformance"], "rirSearch1", "ips", "ipSearchResults"]
     return changed
