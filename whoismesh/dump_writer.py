@@ -77,7 +77,9 @@ def _write(store: LedgerStore, file: IO[bytes]) -> None:
     networks = (
         (where, "network", _network_record(where, registry, payload))
         for where, registry, payload in store.networks()
-        if iana.is_plausible(where)  # the ledger has settled nothing by the others, either
+        # The ledger has settled nothing by those that cannot be true. What lies in a network, and beyond the space of
+        # the crawl, was not asked for.
+        if iana.is_plausible(where) and coverage.space.meets(where)
     )
     records = heapq.merge(
         networks,

@@ -47,7 +47,7 @@ _CLOSING = re.compile(rb"^%ERROR:[23]", re.MULTILINE)
 _CHUNK_BYTES = 65_536
 
 
-def _query(registry: str, family: int, address: int, question: Question | None) -> str:
+def line_for(registry: str, family: int, address: int, question: Question | None) -> str:
     """Return the line to send: for an address, or for a question about a range, written as the server takes it."""
     if question is None or question.relation is Relation.POINT:
         return QUERY[registry].format(format_address(family, address))
@@ -101,7 +101,7 @@ class Port43:
         """
         try:
             async with asyncio.timeout(settings.timeout_s):
-                return await self._ask(registry, settings, _query(registry, family, address, question))
+                return await self._ask(registry, settings, line_for(registry, family, address, question))
         except TimeoutError:
             raise NoAnswerError(f"{settings.whois}: timed out", unreachable=False) from None
 

@@ -138,6 +138,7 @@ class Descent:
                 self._ask(Question(Relation.UP, wider, f"{self._base}ip/{wider}" if self._base else ""))
 
     def _above(self, question: Question, listing: Listing) -> list[Network]:
+        self._want_whole(listing)
         inside = self.top.range
         wider = [each for each in listing.networks if each.range.contains(inside) and each.range != inside]
         wider.sort(key=lambda each: each.range.size)
@@ -185,11 +186,16 @@ class Descent:
 
     def _at_a_seam(self, listing: Listing) -> list[Network]:
         """Take in what holds an address beside a seam, as far as it lies in the network."""
+        self._want_whole(listing)
         news = [each for each in listing.networks if self.top.range.contains(each.range) and self._is_news(each)]
         if self.way is Way.SEARCH:
             for each in news:
                 self._search(Relation.UP, each.range, listing.relations.get(each.range, {}))
         return news
+
+    def _want_whole(self, listing: Listing) -> None:
+        """Give up where an answer is cut that no halves can make up for."""
+        self.cut = self.cut or listing.too_wide or not listing.whole
 
     def _is_news(self, network: Network) -> bool:
         if network.range in self.known:

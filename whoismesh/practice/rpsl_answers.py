@@ -81,9 +81,11 @@ def answer(registry: str, verdict: Verdict, query: Query) -> list[str]:
 def listing(registry: str, verdicts: Sequence[Verdict], query: Query, most: int) -> list[str]:
     """Return the lines of the answer to -m, -M, -l and -L: objects, or their keys.
 
-    One with more than `most` is refused, or cut at APNIC.
+    One with more than `most` objects below a range is refused, or cut at APNIC.
     """
     end: list[str] = []
+    if query.relation in "lL":
+        most = len(verdicts)
     if len(verdicts) > most:
         if registry != "apnic":
             return error(registry, 112, "unsupported query", "'-mM' queries are not allowed on very large ranges.")
