@@ -17,7 +17,7 @@ from whoismesh.dump import Dump, Record, Unheld, describe, find, open_dump, stat
 from whoismesh.dump_writer import write_dump
 from whoismesh.errors import DumpError, StateError
 from whoismesh.messages import Result
-from whoismesh.networks import Holder, Network
+from whoismesh.networks import COMPARED_FIELDS, Holder, Network
 from whoismesh.packing import pack, unpack_stream
 from whoismesh.store import LedgerStore
 
@@ -491,7 +491,11 @@ def test_addresses_are_counted_once_however_many_networks_hold_them(
     assert counted.problem == ""
     for registry, row in counted.by_registry.items():
         mine = [each.range for each in networks if each.registry == registry]
-        assert row == {"networks": len(mine), "addresses": len(addresses(mine))}
+        assert row == {
+            "networks": len(mine),
+            "addresses": len(addresses(mine)),
+            "disagreements": dict.fromkeys(COMPARED_FIELDS, 0),
+        }
     assert json.loads(json.dumps(counted.to_map()))["settled"] == counted.settled
 
 

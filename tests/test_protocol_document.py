@@ -22,6 +22,7 @@ from whoismesh.lanes.outcomes import NO_ANSWER
 from whoismesh.ledger import engine as ledger
 from whoismesh.ledger import hearsay, leases
 from whoismesh.messages import (
+    DISAGREEMENT,
     MAX_FRAME_BYTES,
     MAX_SENT_BYTES,
     MAX_TAILS,
@@ -41,6 +42,7 @@ from whoismesh.messages import (
     decode,
     encode,
 )
+from whoismesh.networks import COMPARED_FIELDS
 from whoismesh.outbox import RESULTS_A_MESSAGE
 from whoismesh.worker import FLUSH_S
 
@@ -168,6 +170,8 @@ def test_closed_sets_are_told_whole() -> None:
     sent = set(Status) - set(NO_ANSWER) - {Status.TRUNCATED} | {Status.FAILED, Status.MALFORMED}
     assert set(re.findall(r"`(\w+)`", told[0])) == sent
     assert set(re.findall(r"`(\w+)`", told[1])) == set(OWN_STATUSES)
+    (told,) = re.findall(rf"status `{DISAGREEMENT}` settles nothing .*? they differ \((.*?)\)", FLAT)
+    assert tuple(re.findall(r"`(\w+)`", told)) == COMPARED_FIELDS
 
 
 def test_hashes_are_what_the_text_says() -> None:

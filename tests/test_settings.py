@@ -54,6 +54,9 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         lease_s = 5
         attempts = 7
         give_up_s = inf
+        depth = "assignments"
+        assignment_v4 = 29
+        assignment_v6 = 56
         [mesh]
         links = 5
         [registries.lacnic]
@@ -66,6 +69,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         timeout_s = 2.5
         connect_timeout_s = 1
         read_timeout_s = 2
+        compare = 0
         proxy = "http://me:pass@proxy.example.org:3128"
         api_key = "123"
         """
@@ -74,6 +78,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
     assert settings.space == (Range.parse("193.0.0.0/8"), Range.parse("200.3.12.0/22"))
     assert (settings.contact, settings.lease_s, settings.attempts) == ("https://example.org/crawl", 5.0, 7)
     assert settings.give_up_s == math.inf
+    assert (settings.depth, settings.smallest_assignments) == ("assignments", {4: 29, 6: 56})
     assert settings.mesh == MeshSettings(1_000, 32, 5)
     assert settings.registries["lacnic"] == RegistrySettings(
         "http://[::1]:8080/rdap/",
@@ -85,6 +90,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         2.5,
         1.0,
         2.0,
+        0.0,
         "http://me:pass@proxy.example.org:3128",
         "123",
     )
@@ -94,10 +100,11 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
     # No key was forgotten above.
     assert {each.name for each in dataclasses.fields(RegistrySettings)} == {
         "rdap", "whois", "protocols", "rate", "host_rate", "connections", "timeout_s",
-        "connect_timeout_s", "read_timeout_s", "proxy", "api_key",
+        "connect_timeout_s", "read_timeout_s", "compare", "proxy", "api_key",
     }  # fmt: skip
     assert {each.name for each in dataclasses.fields(Settings)} == {
-        "space", "contact", "lease_s", "attempts", "give_up_s", "mesh", "registries"
+        "space", "contact", "lease_s", "attempts", "give_up_s", "depth", "assignment_v4", "assignment_v6", "mesh",
+        "registries",
     }  # fmt: skip
 
 
@@ -176,7 +183,7 @@ def test_a_worker_needs_no_space() -> None:
     [
         (
             "[crawl]\nrate = 1",
-            "crawl.rate: no such setting; expected one of attempts, contact, give_up_s, lease_s, space",
+            "crawl.rate: no such setting; expected one of assignment_v4, assignment_v6, attempts, contact, depth",
         ),
         ("[registries.arin]\nrates = 1", "registries.arin.rates: no such setting; expected one of api_key, "),
         ("[registries.iana]\nrate = 1", "registries.iana: no such registry; expected one of arin, ripencc"),
@@ -198,6 +205,10 @@ def test_a_worker_needs_no_space() -> None:
         ("[crawl]\nlease_s = nan", "crawl.lease_s: expected a number above 0"),
         ("[crawl]\nlease_s = inf", "crawl.lease_s: expected a number above 0"),
         ("[crawl]\ngive_up_s = -1", "crawl.give_up_s: expected a number above 0"),
+        ('[crawl]\ndepth = "all"', 'crawl.depth: expected "allocations" or "assignments"'),
+        ("[crawl]\ndepth = 2", 'crawl.depth: expected "allocations" or "assignments"'),
+        ("[crawl]\nassignment_v4 = 33", "crawl.assignment_v4: expected a count of 1 to 32"),
+        ("[crawl]\nassignment_v6 = 0", "crawl.assignment_v6: expected a count of 1 to 128"),
         ("[crawl]\nattempts = 0", "crawl.attempts: expected a count of 1 to 1000"),
         ("[crawl]\nattempts = 1.5", "crawl.attempts: expected a count of 1 to 1000"),
         ("[crawl]\nattempts = true", "crawl.attempts: expected a count of 1 to 1000"),
@@ -370,3 +381,17 @@ def test_a_key_from_the_environment_is_a_text(config: Path) -> None:
     settings = load(config, {"WHOISMESH_REGISTRIES_LACNIC_API_KEY": "31337"})
     assert settings.registries["lacnic"].api_key == "31337"
     assert "31337" not in repr(settings)
+
+
+def test_a_share_to_compare_is_one_and_needs_two_protocols(config: Path) -> None:
+    config.write_text(
+        '[crawl]\nspace = ["193.0.0.0/8"]\n' + LOCAL.replace("[registries.arin]", "[registries.arin]\ncompare = 0.01")
+    )
+    found = load(config, {"WHOISMESH_REGISTRIES_APNIC_COMPARE": "1"})
+    shares = {registry: each.compare for registry, each in found.registries.items()}
+    assert shares == {"arin": 0.01, "ripencc": 0.0, "apnic": 1.0, "lacnic": 0.0, "afrinic": 0.0}
+    for wrong in ("-0.1", "1.5", "nan", "true", "x"):
+        (problem,) = problems(config, {"WHOISMESH_REGISTRIES_APNIC_COMPARE": wrong})
+        assert "registries.apnic.compare: expected a share of 0 to 1, got" in problem
+    (problem,) = problems(config, {"WHOISMESH_REGISTRIES_ARIN_PROTOCOLS": "whois"})
+    assert "registries.arin.compare: nothing to compare: protocols has whois alone" in problem

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from whoismesh.addresses import Range, format_address
 from whoismesh.errors import AddressError, DumpError
-from whoismesh.networks import Network
+from whoismesh.networks import COMPARED_FIELDS, Network
 from whoismesh.packing import CutShortError, NotPackedError, pack, unpack_stream
 from whoismesh.rangesets import RangeSet
 from whoismesh.registries import REGISTRIES
@@ -212,7 +212,8 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
 class Statistics:
     """What a dump holds. Addresses are counted once however many networks hold them; v4 and v6 together.
 
-    `addresses` are those of all networks, also beyond the space; `held` those of the space. `problem` says what is
+    `addresses` are those of all networks, also beyond the space; `held` those of the space. `disagreements` are
+    networks of which the other protocol says something else; a registry's row counts the fields. `problem` says what is
     wrong with the file, if anything.
     """
 
@@ -223,9 +224,10 @@ class Statistics:
     unallocated: int = 0
     reserved: int = 0
     failed: int = 0
+    disagreements: int = 0
     complete: bool = False
-    by_registry: dict[str, dict[str, int]] = field(
-        default_factory=lambda: {registry: {"networks": 0, "addresses": 0} for registry in REGISTRIES}
+    by_registry: dict[str, dict[str, Any]] = field(
+        default_factory=lambda: {registry: _empty_row() for registry in REGISTRIES}
     )
     problem: str = ""
 
@@ -245,9 +247,14 @@ class Statistics:
             "unallocated": self.unallocated,
             "reserved": self.reserved,
             "failed": self.failed,
+            "disagreements": self.disagreements,
             "complete": self.complete,
             "by_registry": self.by_registry,
         }
+
+
+def _empty_row() -> dict[str, Any]:
+    return {"networks": 0, "addresses": 0, "disagreements": dict.fromkeys(COMPARED_FIELDS, 0)}
 
 
 def statistics(dump: Dump) -> Statistics:
@@ -270,8 +277,11 @@ def statistics(dump: Dump) -> Statistics:
             setattr(found, record.kind, getattr(found, record.kind) + record.range.size)
             continue
         found.networks += 1
-        row = found.by_registry.setdefault(record.registry, {"networks": 0, "addresses": 0})
+        row = found.by_registry.setdefault(record.registry, _empty_row())
         row["networks"] += 1
+        found.disagreements += record.also is not None
+        for each in record.differs:
+            row["disagreements"][each] = row["disagreements"].get(each, 0) + 1
         part = fresh(record.registry, record.range)
         row["addresses"] += part.size if part else 0
         part = fresh("", record.range)
@@ -306,7 +316,13 @@ def describe(address: tuple[int, int], record: Record | None) -> dict[str, Any]:
     text = format_address(*address)
     if record is None:
         return {"address": text, "kind": None}
+    return {"address": text, **_plain(record)}
+
+
+def _plain(record: Record) -> dict[str, Any]:
     values = record.to_map()
     values["first"] = format_address(record.range.family, record.range.first)
     values["last"] = format_address(record.range.family, record.range.last)
-    return {"address": text, **values}
+    if isinstance(record, Network) and record.also is not None:
+        values["also"] = _plain(record.also)
+    return values

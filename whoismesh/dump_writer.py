@@ -14,6 +14,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -23,7 +24,7 @@ from whoismesh.addresses import Range
 from whoismesh.dump import FORMAT, VERSION, Unheld, footer_of
 from whoismesh.errors import DumpError, TryAgainError
 from whoismesh.ledger import Ledger
-from whoismesh.networks import Network
+from whoismesh.networks import COMPARED_FIELDS, Network
 from whoismesh.packing import NotPackedError, pack, unpack
 from whoismesh.storage import disk_error, is_full
 from whoismesh.store import LedgerStore
@@ -74,8 +75,9 @@ def _write(store: LedgerStore, file: IO[bytes]) -> None:
         _failed(ledger),
         key=lambda record: record.range,
     )
+    disagreements = _Disagreements(store)
     networks = (
-        (where, "network", _network_record(where, registry, payload))
+        (where, "network", disagreements.beside(where, _network_record(where, registry, payload)))
         for where, registry, payload in store.networks()
         # The ledger has settled nothing by those that cannot be true. What lies in a network, and beyond the space of
         # the crawl, was not asked for.
@@ -124,6 +126,28 @@ def _network_record(where: Range, registry: str, payload: bytes) -> bytes:
         if Network.from_map(record).range == where and record.get("kind") == "network":
             return payload
     return pack(Network(registry, where).to_map())
+
+
+class _Disagreements:
+    """What the other protocol said, put beside the networks: both come sorted, and one record is held at a time."""
+
+    def __init__(self, store: LedgerStore) -> None:
+        self._coming = store.disagreements()
+        self._next = next(self._coming, None)
+
+    def beside(self, where: Range, record: bytes) -> bytes:
+        """Return a network's record with the other one in it, if there is one. To be called in the networks' order."""
+        while self._next is not None and self._next[0] < where:
+            self._next = next(self._coming, None)  # of a network whose result is still on its way
+        if self._next is None or self._next[0] != where:
+            return record
+        network = Network.from_map(unpack(record))
+        with contextlib.suppress(NotPackedError, DumpError):
+            also = Network.from_map(unpack(self._next[2]))
+            fields = tuple(field for field in COMPARED_FIELDS if field in self._next[1])
+            if fields and also.source != network.source:
+                return pack(replace(network, also=also, differs=fields).to_map())
+        return record
 
 
 def _failed(ledger: Ledger) -> Iterator[Unheld]:

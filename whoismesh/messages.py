@@ -39,6 +39,10 @@ MAX_TAILS = 20_000
 #: is given up; everything that failed is to be tried once more; a block that the mesh knows from a process that is gone
 #: with its result gets a number in the accepted log.
 OWN_STATUSES = ABANDONED, RETRY, ADOPTED = "abandoned", "retry", "adopted"
+#: Status of a result that settles nothing: what the other protocol says of a network's address, where it says something
+#: else. `range` is the network's, `payload` the other record, `reason` the fields that differ
+#: (networks.COMPARED_FIELDS), with commas between them.
+DISAGREEMENT = "disagreement"
 
 
 #: Statuses of results that come out of descents (lanes.descents). A network known from what lies around it or in it: a
@@ -292,27 +296,38 @@ class Leases(Message):
 class Renew(Message):
     """Worker to coordinator, the heartbeat: I hold these leases.
 
-    `leases` maps each lease to the gaps that are left in it.
+    `leases` maps each lease to the gaps that are left in it; `asked_s` is the worker's clock, which comes back.
     """
 
     TYPE = 6
     CHECKS: ClassVar = {
         "origin": checks.count,
         "leases": checks.map_of(checks.count, checks.count),
+        "asked_s": checks.number,
     }
     origin: int
     leases: dict[int, int]
+    asked_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Renewed(Message):
-    """Coordinator to worker: `gone` leases are no longer yours; `done` ends it; `clock_s` is its clock."""
+    """Coordinator to worker: `gone` leases are no longer yours; `done` ends it; `clock_s` is its clock.
+
+    `asked_s` is that of the Renew it answers, nil if it answers none.
+    """
 
     TYPE = 7
-    CHECKS: ClassVar = {"gone": checks.list_of(checks.count), "done": checks.flag, "clock_s": checks.number}
+    CHECKS: ClassVar = {
+        "gone": checks.list_of(checks.count),
+        "done": checks.flag,
+        "clock_s": checks.number,
+        "asked_s": checks.maybe(checks.number),
+    }
     gone: tuple[int, ...]
     done: bool
     clock_s: float
+    asked_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,9 @@ from whoismesh.errors import DumpError
 #: checks.MAX_PAYLOAD_BYTES, whatever a registry says.
 MOST_CHARACTERS, MOST_STATUSES = 1_000, 20
 
+#: In which fields two protocols' records of one address may differ (answers.disagreement tells what counts), in order.
+COMPARED_FIELDS = ("range", "registry", "handle", "holder", "country")
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -33,6 +36,9 @@ class Network:
     `range` is what the registry registered, which can reach beyond the space that was crawled. `asked` is the
     address whose lookup found it, `fetched_at` when (seconds since 1970, UTC), `server` who answered,
     `source` how: "rdap", "whois" or "bulk".
+
+    `also` is the other protocol's record of the same address where it says something else, in the fields that `differs`
+    names (COMPARED_FIELDS). Its range is `asked` alone where it tells of none, as does LACNIC's echo.
     """
 
     registry: str
@@ -52,6 +58,8 @@ class Network:
     server: str | None = None
     asked: str | None = None
     fetched_at: float = 0.0
+    also: Network | None = None
+    differs: tuple[str, ...] = ()
 
     def shortened(self) -> Network:
         """Return the record with every text of a sensible length: a registry may answer with anything.
@@ -76,7 +84,8 @@ class Network:
         )
 
     def to_map(self) -> dict[str, Any]:
-        """Return the record as the dump has it."""
+        """Return the record as the dump has it; `also` and `differs` only where there is something."""
+        beside = {"also": self.also.to_map(), "differs": list(self.differs)} if self.also is not None else {}
         return {
             "kind": "network",
             "registry": self.registry,
@@ -98,6 +107,7 @@ class Network:
             "server": self.server,
             "asked": self.asked,
             "fetched_at": self.fetched_at,
+            **beside,
         }
 
     @classmethod
@@ -105,6 +115,7 @@ class Network:
         """Read a record of the dump. Raises DumpError if a needed field is missing or any is of the wrong kind."""
         try:
             holder = record.get("holder") or {}
+            also = record.get("also")
             return cls(
                 registry=_checked(record, "registry", str),
                 range=Range.from_bytes(_checked(record, "first", bytes), _checked(record, "last", bytes)),
@@ -123,6 +134,8 @@ class Network:
                 server=_checked(record, "server", str, None),
                 asked=_checked(record, "asked", str, None),
                 fetched_at=float(_checked(record, "fetched_at", (float, int), 0.0)),
+                also=None if also is None else cls.from_map({**also, "also": None}),  # one beside the other, no chain
+                differs=_texts(record.get("differs") or []),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise DumpError(f"a network record is not one: {error!r}") from error

@@ -34,6 +34,7 @@ class RegistrySettings:
     """How one registry is asked. Rates are lookups a second, for the whole fleet and for one host; inf is no limit.
 
     `timeout_s` is for a whole lookup, `connect_timeout_s` for its connection, `read_timeout_s` for a silence in it.
+    Of the networks found, `compare` is the share that is asked about by the second protocol too, 0 to 1.
     `proxy` is an HTTP proxy's URL, `api_key` what the registry gave out; both are secrets and never shown.
     """
 
@@ -46,6 +47,7 @@ class RegistrySettings:
     timeout_s: float = 30.0
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 15.0
+    compare: float = 0.0
     proxy: str = field(default="", repr=False)
     api_key: str = field(default="", repr=False)
 
@@ -219,16 +221,18 @@ class _Reader:
         rate = self._number(f"{where}.rate", section.get("rate", default.rate))
         # Whoever sets the fleet's rate and says nothing of the host's has no other limit in mind.
         host_default = rate if "rate" in section else default.host_rate
+        protocols = self._protocols(f"{where}.protocols", section.get("protocols", list(PROTOCOLS)))
         return RegistrySettings(
             rdap=self._url(f"{where}.rdap", section.get("rdap", default.rdap)),
             whois=self._host_port(f"{where}.whois", section.get("whois", default.whois)),
-            protocols=self._protocols(f"{where}.protocols", section.get("protocols", list(PROTOCOLS))),
+            protocols=protocols,
             rate=rate,
             host_rate=self._number(f"{where}.host_rate", section.get("host_rate", host_default)),
             connections=self._count(f"{where}.connections", section.get("connections", default.connections)),
             timeout_s=self._seconds(f"{where}.timeout_s", section.get("timeout_s", 30.0)),
             connect_timeout_s=self._seconds(f"{where}.connect_timeout_s", section.get("connect_timeout_s", 10.0)),
             read_timeout_s=self._seconds(f"{where}.read_timeout_s", section.get("read_timeout_s", 15.0)),
+            compare=self._compare(f"{where}.compare", section.get("compare", 0.0), protocols),
             proxy=self._proxy(f"{where}.proxy", section.get("proxy", "")),
             api_key=self._api_key(where, name, section.get("api_key", ""), section.get("rdap", default.rdap)),
         )
@@ -275,6 +279,15 @@ class _Reader:
             return str(value)
         self._problem(key, f'expected "{ALLOCATIONS}" or "{ASSIGNMENTS}"', value)
         return ALLOCATIONS
+
+    def _compare(self, key: str, value: Any, protocols: tuple[str, ...]) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            self._problem(key, "expected a share of 0 to 1", value)
+        elif value and len(protocols) < 2:
+            self._problem(key, f"nothing to compare: protocols has {protocols[0]} alone; name both or leave this out")
+        else:
+            return float(value)
+        return 0.0
 
     def _contact(self, value: Any) -> str:
         if value == "":

@@ -18,7 +18,7 @@ from pathlib import Path
 from whoismesh.addresses import Range
 from whoismesh.checks import CRAWL_ID_BYTES
 from whoismesh.errors import StateError
-from whoismesh.messages import ABANDONED, ADOPTED, ASSIGNMENT, RETRY, Result
+from whoismesh.messages import ABANDONED, ADOPTED, ASSIGNMENT, DISAGREEMENT, RETRY, Result
 from whoismesh.registries import REGISTRIES
 from whoismesh.storage import open_database, transaction
 
@@ -155,6 +155,15 @@ class LedgerStore:
         )
         for first, last, registry, payload in self._database.execute(query):
             yield Range.from_bytes(first, last), registry, payload
+
+    def disagreements(self) -> Iterator[tuple[Range, tuple[str, ...], bytes]]:
+        """Yield (range of the network, fields, payload of the other record), the newest of each network, sorted so."""
+        query = (
+            "SELECT first, last, reason, payload FROM results WHERE number IN (SELECT max(number) FROM results "
+            "WHERE status = ? GROUP BY first, last) ORDER BY length(first), first, last"
+        )
+        for first, last, reason, payload in self._database.execute(query, (DISAGREEMENT,)):
+            yield Range.from_bytes(first, last), tuple(reason.split(", ")), payload
 
     def counters(self) -> dict[int, dict[str, float]]:
         """Return the newest counters of every origin.

@@ -132,7 +132,7 @@ class Worker:
         except sqlite3.Error as error:
             raise disk_error(self._state, "the spool cannot be read", error) from None
         lanes = {
-            registry: Lane(registry, each.protocols, each.host_rate, self._share.of(each.connections))
+            registry: Lane(registry, each.protocols, each.host_rate, self._share.of(each.connections), each.compare)
             for registry, each in self._settings.registries.items()
         }
         # A registry tells hosts apart by their addresses.

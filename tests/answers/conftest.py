@@ -51,6 +51,12 @@ def ask() -> Ask:
 
 
 @pytest.fixture
+def reply() -> Callable[..., Reply]:
+    """Return `make_reply`."""
+    return make_reply
+
+
+@pytest.fixture
 def capture() -> Callable[[str], bytes]:
     """Return a function from the path of a capture to its bytes."""
     return lambda path: (CAPTURES / path).read_bytes()

@@ -494,6 +494,19 @@ def test_port43_of_another_registry_leads_there(ask: Ask) -> None:
         assert answer.status is Status.NETWORK
 
 
+def test_an_answer_fetched_from_another_registry_leads_there(ask: Ask) -> None:
+    """APNIC's server may pass on what another one said instead of redirecting (its rdap-ingressd)."""
+
+    def linked(href: Any, **more: Any) -> Answer:
+        text = body("192.41.178.0", "192.41.197.255", links=[{"rel": "self", "href": href}], **more)
+        return ask("apnic", "rdap", "192.41.178.1", text)
+
+    assert linked("https://rdap.db.ripe.net/ip/192.41.178.1", port43=None).elsewhere == "ripencc"
+    assert linked("https://rdap.db.ripe.net/ip/192.41.178.1", port43="whois.apnic.net").status is Status.NETWORK
+    for own in ("https://rdap.apnic.net/ip/1", "https://jpnic.rdap.apnic.net/", "https://nobody.example/", "", None, 5):
+        assert linked(own, port43=None).status is Status.NETWORK, own
+
+
 @pytest.mark.parametrize("nothing", [None, [], {}, "x", 5, [None], [[]], [{}], [{"vcardArray": [0, [None, [1]]]}]])
 def test_what_ipwhois_would_choke_on_is_repaired(nothing: Any, ask: Ask) -> None:
     fields = ("handle", "name", "type", "country", "parentHandle", "status", "events", "remarks", "entities", "notices")

@@ -118,12 +118,13 @@ def table() -> AllocationTable:
 
 @pytest.fixture
 def in_lab(tmp_path: Path, table: AllocationTable) -> Callable[..., Any]:
-    """Run a coroutine function with a Lab; the rest goes to PracticeRegistries."""
+    """Run a coroutine function with a Lab; the rest goes to PracticeRegistries, or to `servers` in their place."""
 
     def runner(test: Callable[[Lab], Coroutine[Any, Any, None]], **practice: Any) -> None:
         async def whole() -> None:
             lab = Lab(tmp_path, practice.pop("table", table))
-            lab.practice = PracticeRegistries(lab.table, on_request=lab.on_request, **practice)
+            servers = practice.pop("servers", PracticeRegistries)
+            lab.practice = servers(lab.table, on_request=lab.on_request, **practice)
             async with lab.practice:
                 try:
                     await test(lab)

@@ -25,6 +25,7 @@ from whoismesh.messages import (
     Metrics,
     Peer,
     Permits,
+    Renew,
     Renewed,
     Result,
     Run,
@@ -58,11 +59,12 @@ class Host:
         connections: int = 1,
         host_rate: float = math.inf,
         unlimited: tuple[str, ...] = UNLIMITED,
+        compare: float = 0.0,
         join: bool = True,
         assignments: dict[int, int] | None = None,
         bases: Mapping[str, str] = BASES,
     ) -> None:
-        lanes = {registry: Lane(registry, protocols, host_rate, connections) for registry in REGISTRIES}
+        lanes = {registry: Lane(registry, protocols, host_rate, connections, compare) for registry in REGISTRIES}
         self.lanes = Lanes(lanes, bases, "host", lambda: 0.5, "tcp://me:1", assignments=assignments)
         self.now = 100.0
         self.unlimited = unlimited
@@ -86,14 +88,23 @@ class Host:
         ]
 
     def join(self, origin: int = 7) -> list[Instruction]:
+        """Be welcomed, and renew until the coordinator's clock is known; return what was done beside renewing."""
         out = self.hear(Welcome(CRAWL, origin, 1, 2, 3, 2.0, self.unlimited, CLOCK))
-        return out + [each for each in self.hear(ALONE) if each != gossip.Listen(())]
+        out += [each for each in self.hear(ALONE) if each != gossip.Listen(())]
+        while renewals := sent(out, Renew):
+            out = [each for each in out if not (isinstance(each, Send) and isinstance(each.message, Renew))]
+            out += self.hear(Renewed(CRAWL, (), False, CLOCK, renewals[0].asked_s))
+        return out
 
     def hear(self, message: Message, after_s: float = 0.0) -> list[Instruction]:
         """Hear what the coordinator says; its clock is this one, and its messages take no time."""
         if isinstance(message, Welcome | Renewed | Permits):
             message = replace(message, clock_s=self.now + after_s)
         return self.do(Received(message), after_s)
+
+    def renew(self) -> list[Instruction]:
+        """Hear the answer to a renewal of this moment."""
+        return self.hear(Renewed(CRAWL, (), False, CLOCK, self.now))
 
     def lease(
         self, *ranges: str, registry: str = "ripencc", verify: bool = False, first: bool = False

@@ -369,7 +369,7 @@ def test_a_limit_in_a_descent_is_told_and_the_question_waits():
     down = only_ask(run.host.do(Replied(ask.lookup, run.oracle.reply(ask)), 0.1))
     out = run.host.do(Replied(down.lookup, slow_down(down)), 0.1)
     assert [each.kind for each in sent(out, Signal)] == ["limited"] and not asks(out)
-    out = run.host.do(Tick(), 60.0)
+    out = run.host.do(Tick(), 30.0)
     assert [each.count for each in sent(out, PermitRequest)] == [1]  # though no gap is left to be asked about
     again = only_ask(run.host.hear(Permits(CRAWL, "ripencc", CLOCK, (0.0,), 0.0), 0.1))
     assert again.question == down.question and again.url == down.url

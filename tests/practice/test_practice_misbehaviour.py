@@ -208,6 +208,21 @@ def replace_registry(row: Row, text: str, registry: str) -> Row:
     return row._replace(range=Range.parse(text), registry=registry)
 
 
+def test_what_apnic_passes_on_leads_to_whose_it_is() -> None:
+    async def run() -> None:
+        async with asking(quirks=Quirks(share=1, kinds=(Quirk.PROXIED,))) as asker:
+            moved = [
+                row for row in held_by("ripencc", 5_000) + held_by("arin", 5_000) if row.range.first >> 24 in (61, 202)
+            ]
+            assert {row.registry for row in moved} == {"arin", "ripencc"}
+            for row in moved:
+                answer = await asker.ask("apnic", "rdap", row.range)
+                assert (answer.status, answer.elsewhere) == (Status.ELSEWHERE, row.registry)
+                assert answer.reason == f"the answer refers to {row.registry}", "no redirect"
+
+    asyncio.run(run())
+
+
 def test_lookalikes_are_in_the_answers_and_in_the_records() -> None:
     async def run() -> None:
         async with asking(quirks=Quirks(share=1, kinds=(Quirk.LOOKALIKE,))) as asker:

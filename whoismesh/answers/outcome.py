@@ -54,9 +54,10 @@ class Reply:
 class Answer:
     """What a reply means.
 
-    `network` is set for NETWORK (and for TRUNCATED where a part can be kept). `elsewhere` names the registry that
-    knows, for ELSEWHERE; None where the answer does not say which; where it names the registry that was asked,
-    `url` is the address to ask there next (a redirect within one registry). `retry_after_s` is the wait a
+    `network` is set for NETWORK, for TRUNCATED where a part can be kept, and for FAILED where a protocol that cannot
+    tell the range tells the rest (its range is the address asked then, and no network's). `elsewhere` names the
+    registry that knows, for ELSEWHERE; None where the answer does not say which; where it names the registry that was
+    asked, `url` is the address to ask there next (a redirect within one registry). `retry_after_s` is the wait a
     LIMITED reply demands, None if it names none; `host_only` tells that it speaks of this host's connections and not of
     anybody's pace. `transient` says that asking again may help. `reason` is one line for people and the dump.
 

@@ -20,7 +20,7 @@ from whoismesh.answers.ipwhois_parser import RdapEntity, RdapReading, read_rdap
 from whoismesh.answers.outcome import Answer, Listing, Reply, Status
 from whoismesh.answers.ranges import read_address, read_range, spanning
 from whoismesh.answers.text import MAX_BODY_BYTES, MAX_LISTED, clean, clean_list, decode, timestamp
-from whoismesh.answers.verdict import CANNOT_TELL, Registration, judge
+from whoismesh.answers.verdict import CANNOT_TELL, Registration, judge, record
 from whoismesh.networks import Holder, Network
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -97,7 +97,7 @@ def _list(reply: Reply, document: Mapping[str, Any], results: list[Any], bases: 
         # Each is judged as the answer about its own first address. Conformance is said once, of the whole answer.
         own = each | {"rdapConformance": document.get("rdapConformance")}
         answer = _network(replace(reply, family=found.family, address=found.first), own, bases)
-        if answer.network is not None:
+        if answer.status is Status.NETWORK and answer.network is not None:
             networks.setdefault(found, answer.network)
             relations.setdefault(found, answer.relations or {})
         elif answer.status in (Status.MALFORMED, Status.FAILED):
@@ -216,11 +216,16 @@ def _error_lines(document: Mapping[str, Any]) -> list[str]:
     return [line for value in values if isinstance(value, str) for line in value[:2000].splitlines()]
 
 
-def _linked(registry: str, document: Mapping[str, Any], bases: Mapping[str, str]) -> str | None:
-    """Return the other registry to which an answer links as the one with more (rel `related`, RFC 8288), or None."""
+def _linked(
+    registry: str, document: Mapping[str, Any], bases: Mapping[str, str], relation: str = "related"
+) -> str | None:
+    """Return the other registry to which an answer links as the one with more (rel `related`, RFC 8288), or None.
+
+    One that links to itself (rel `self`) at another registry was fetched there by the one that was asked.
+    """
     links = document.get("links")
     for each in links[:_MAX_LINKS] if isinstance(links, list) else ():
-        if isinstance(each, dict) and each.get("rel") == "related" and isinstance(each.get("href"), str):
+        if isinstance(each, dict) and each.get("rel") == relation and isinstance(each.get("href"), str):
             keeper = servers.registry_of_url(each["href"], bases)
             if keeper not in (None, registry):
                 return keeper
@@ -235,15 +240,31 @@ def _network(reply: Reply, document: Mapping[str, Any], bases: Mapping[str, str]
     if found is None:
         return Answer(Status.MALFORMED, transient=True, reason="expected a start and an end address, came none")
     lone = Range(reply.family, reply.address, reply.address)
-    if reply.registry == "lacnic" and found == lone and not _is_cidr(document.get("handle"), lone):
-        # LACNIC's server of 2015 gave any address back as a network of its own; a real /32 has a CIDR as its handle.
-        return Answer(Status.FAILED, reason=f"{CANNOT_TELL}: the answer gives the address asked as its range")
+    # LACNIC's server of 2015 gave any address back as a network of its own; a real /32 has a CIDR as its handle.
+    echo = reply.registry == "lacnic" and found == lone and not _is_cidr(document.get("handle"), lone)
     reading = read_rdap(document, found)
-    if reading is None:
+    registration = None if reading is None else _registration(reply, document, found, reading, bases)
+    if echo:
+        claimed = None if registration is None else record(reply, registration)
+        reason = f"{CANNOT_TELL}: the answer gives the address asked as its range"
+        return Answer(Status.FAILED, network=claimed, reason=reason)
+    if registration is None:
         return Answer(Status.MALFORMED, transient=True, reason="expected an ip network, came what ipwhois cannot read")
+    answer = judge(reply, registration)
+    if answer.status is Status.NETWORK:
+        return replace(answer, relations=_relations(reply.registry, document, bases))
+    unnamed = answer.status in (Status.PLACEHOLDER, Status.ELSEWHERE) and answer.elsewhere is None
+    if unnamed and (keeper := _linked(reply.registry, document, bases)):
+        return Answer(Status.ELSEWHERE, elsewhere=keeper, reason=f"{answer.reason}, with a link to {keeper}")
+    return answer
+
+
+def _registration(
+    reply: Reply, document: Mapping[str, Any], found: Range, reading: RdapReading, bases: Mapping[str, str]
+) -> Registration:
     holder, stated, country = _holder(reply.registry, reading)
     events = {action.strip().lower(): date for action, date in reversed(reading.events)}  # the first of each counts
-    registration = Registration(
+    return Registration(
         range=found,
         handle=reading.handle,
         name=reading.name,
@@ -256,15 +277,9 @@ def _network(reply: Reply, document: Mapping[str, Any], bases: Mapping[str, str]
         registered=timestamp(events.get("registration")),
         changed=timestamp(events.get("last changed")),
         description=reading.description,
-        keeper=servers.registry_of_whois(document.get("port43"), bases),
+        keeper=servers.registry_of_whois(document.get("port43"), bases)
+        or _linked(reply.registry, document, bases, "self"),
     )
-    answer = judge(reply, registration)
-    if answer.status is Status.NETWORK:
-        return replace(answer, relations=_relations(reply.registry, document, bases))
-    unnamed = answer.status in (Status.PLACEHOLDER, Status.ELSEWHERE) and answer.elsewhere is None
-    if unnamed and (keeper := _linked(reply.registry, document, bases)):
-        return Answer(Status.ELSEWHERE, elsewhere=keeper, reason=f"{answer.reason}, with a link to {keeper}")
-    return answer
 
 
 def _relations(registry: str, document: Mapping[str, Any], bases: Mapping[str, str]) -> dict[str, str] | None:

@@ -66,25 +66,27 @@ def judge(reply: Reply, found: Registration) -> Answer:
             transient=True,
             reason=f"expected a network within what IANA gave to one registry, came {found.range}",
         )
-    return Answer(
-        Status.NETWORK,
-        network=Network(
-            registry=reply.registry,
-            range=found.range,
-            handle=found.handle,
-            name=found.name,
-            type=found.type,
-            status=found.status,
-            country=found.country,
-            parent=found.parent,
-            holder=found.holder,
-            registered=found.registered,
-            changed=found.changed,
-            source=reply.protocol,
-            server=reply.server,
-            asked=format_address(reply.family, reply.address),
-            fetched_at=reply.fetched_at,
-        ),
+    return Answer(Status.NETWORK, network=record(reply, found))
+
+
+def record(reply: Reply, found: Registration) -> Network:
+    """Return the record of a registration, and of the answer it came in."""
+    return Network(
+        registry=reply.registry,
+        range=found.range,
+        handle=found.handle,
+        name=found.name,
+        type=found.type,
+        status=found.status,
+        country=found.country,
+        parent=found.parent,
+        holder=found.holder,
+        registered=found.registered,
+        changed=found.changed,
+        source=reply.protocol,
+        server=reply.server,
+        asked=format_address(reply.family, reply.address),
+        fetched_at=reply.fetched_at,
     )
 
 

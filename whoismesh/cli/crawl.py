@@ -18,6 +18,7 @@ from whoismesh.dump_writer import write_dump
 from whoismesh.errors import ConfigError, UsageError
 from whoismesh.logs import LEVELS
 from whoismesh.progress import Progress, duration
+from whoismesh.registries import REGISTRIES
 from whoismesh.settings import load
 from whoismesh.store import LedgerStore
 
@@ -110,6 +111,7 @@ def _work(state: Path) -> dict[str, Any]:
             "lookups": int(sum(each.get("lookups", 0) for each in counters)),
             "hits": int(sum(each.get("hits", 0) for each in counters)),
             "duplicates": store.count_duplicates(),
+            "compared": int(sum(each.get(f"compared_{name}", 0) for each in counters for name in REGISTRIES)),
         }
     finally:
         store.close()

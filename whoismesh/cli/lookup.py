@@ -38,6 +38,11 @@ def _line(address: tuple[int, int], record: Record | None) -> str:
         return f"{text}: not in this dump"
     if not isinstance(record, Network):
         return f"{text}: {record.kind}, {record.range} ({record.reason})"
+    also = f"; {record.also.source} says {_short(record.also)}" if record.also is not None else ""
+    return f"{text}: {_short(record)}{also}"
+
+
+def _short(record: Network) -> str:
     holder = record.holder.name or record.holder.handle or "holder not named"
     details = [str(record.range), record.name, holder, record.country, record.registry]
-    return f"{text}: " + ", ".join(each for each in details if each)
+    return ", ".join(each for each in details if each)

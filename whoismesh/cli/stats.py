@@ -47,3 +47,9 @@ def print_statistics(found: Statistics) -> None:
     print(f"{'registry':<14} {'networks':>10} {'addresses':>16}")
     for registry, row in found.by_registry.items():
         print(f"{registry:<14} {row['networks']:>10,} {row['addresses']:>16,}")
+    if found.disagreements:
+        print(f"RDAP and port 43 disagree on {found.disagreements:,} networks, in these fields:")
+        for registry, row in found.by_registry.items():
+            counts = ", ".join(f"{name} {count:,}" for name, count in row["disagreements"].items() if count)
+            if counts:
+                print(f"  {registry:<12} {counts}")

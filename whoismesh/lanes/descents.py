@@ -90,13 +90,12 @@ class Descents:
         if not lane.open.holds(lookup.family, lookup.address):
             return []  # it is being descended into, or somebody else was faster
         self._note_small(network)
-        protocol = lane.protocols[lookup.protocol]
         way = self._way(lane, now, searchable=answer.relations is not None)
         told = self._told.get((lane.registry, network.range))
         if way is Way.GAPS and told is not None:
             self._end(lane, lookup, network, told, by_gaps=True)
             return []
-        base = self._base(lane.registry) if way is Way.SEARCH or protocol == "rdap" else ""
+        base = self._base(lane.registry) if network.source == "rdap" else ""
         descent = Descent(network, way, base, answer.relations)
         self._number += 1
         self._descents[self._number] = lane, lookup, descent
@@ -124,7 +123,7 @@ class Descents:
         assert lookup.question is not None
         if reply.protocol == "whois" and lookup.registry not in WITH_FLAGS:
             answer = understand(reply, self._bases)
-            if answer.network is not None:
+            if answer.status is Status.NETWORK and answer.network is not None:
                 return Listing((answer.network, *answer.around))
             return Listing() if answer.status in _NOBODY else Listing(failure=answer)
         return understand_list(reply, self._bases)
@@ -203,7 +202,7 @@ class Descents:
         return out
 
     def _ask(self, number: int, lane: Lane, lookup: Lookup, descent: Descent) -> None:
-        protocol = {Way.SEARCH: "rdap", Way.FLAGS: "whois"}.get(descent.way, lane.protocols[lookup.protocol])
+        protocol = {Way.SEARCH: "rdap", Way.FLAGS: "whois"}.get(descent.way, descent.found.source)
         for question in descent.waiting:
             where = question.range
             again = Lookup(0, lane.registry, where.family, where.first, lane.protocols.index(protocol))

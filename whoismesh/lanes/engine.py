@@ -246,7 +246,9 @@ class Lanes:
             for lane in self.lanes.values():
                 lane.drop_lease(number)
         self._membership.renewed()
-        self._clock.heard(message.clock_s, now)
+        self._clock.heard(message.clock_s, now, message.asked_s)
+        if not self._clock.is_known:
+            self._membership.renew_at = now
         self.done = message.done
         return []
 
@@ -311,7 +313,7 @@ class Lanes:
             held = {
                 number: lane.gaps_of(lease) for lane in self.lanes.values() for number, lease in lane.leases.items()
             }
-            out.append(Send(Renew(self.crawl, self.origin, held)))
+            out.append(Send(Renew(self.crawl, self.origin, held, now)))
             if self.findings.overdue(now):
                 out.append(self._resend(now))
         if now >= self._metrics_at:

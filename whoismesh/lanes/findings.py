@@ -9,7 +9,7 @@ from whoismesh.answers import Answer
 from whoismesh.blocks import Block
 from whoismesh.lanes.events import Keep
 from whoismesh.lanes.lane import Lookup
-from whoismesh.messages import Result
+from whoismesh.messages import DISAGREEMENT, Result
 
 #: A result that is not acknowledged for this long is pushed again, seconds; doubled up to the second each time that
 #: nothing at all was acknowledged in between, or a coordinator that is slow would be sent everything again and again.
@@ -79,6 +79,18 @@ class Findings:
         result = Result(origin, self._sequence, registry, status, address, where, None, "", payload)
         self.unacknowledged[origin, self._sequence] = now
         return Keep(result, block)
+
+    def keep_disagreement(
+        self, origin: int, lookup: Lookup, where: Range, fields: Iterable[str], payload: bytes, now: float
+    ) -> Keep:
+        """Give the other protocol's record of a network at `where` its number, with the fields in which it differs."""
+        self._sequence += 1
+        reason = ", ".join(fields)
+        self.unacknowledged[origin, self._sequence] = now
+        result = Result(
+            origin, self._sequence, lookup.registry, DISAGREEMENT, lookup.asked, where, None, reason, payload
+        )
+        return Keep(result, None)
 
     def acknowledged(self, origin: int, runs: Iterable[tuple[int, int]]) -> None:
         """Forget what is on the coordinator's disk: runs of (first, last) sequence numbers."""

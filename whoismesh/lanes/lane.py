@@ -14,20 +14,23 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from whoismesh.addresses import Range
+from whoismesh.answers import Answer
+from whoismesh.answers.disagreement import Claim
 from whoismesh.grain import BLOCK_SIZE
 from whoismesh.lanes.coordinator_clock import CoordinatorClock
 from whoismesh.lanes.descent import Question
-from whoismesh.ledger.budgets import DEALT_SHARE, MOST_REQUESTED
+from whoismesh.ledger.budgets import BORNE_LATENESS_S, DEALT_SHARE, MOST_REQUESTED
 from whoismesh.messages import LeaseGrant
 from whoismesh.networks import Network
 from whoismesh.rangesets import RangeSet
 
-#: A permit that could not be used for this long has lapsed: late lookups must not bunch up with punctual ones
-#: (budgets.DEALT_SHARE says how much lateness a budget bears).
-LAPSE_S = 0.04
+#: A permit that could not be used for so long has lapsed: late lookups must not bunch up with punctual ones. Of the
+#: lateness that a budget bears go off what the way to the registry varies by and what the coordinator's time is unsure
+#: by. Where nothing is left (the coordinator is far away) a permit has to be usable all the same.
+LAPSE_S, VARYING_WAY_S, SHORTEST_LAPSE_S = 0.025, 0.008, 0.005
 #: Lookups whose permits are asked for in advance, in seconds of what this host can do.
 AHEAD_S = 1.0
 #: More gaps than this many for each connection, and no new lease is asked for.
@@ -47,8 +50,9 @@ NEWEST_WEIGHT = 0.1
 class Lookup:
     """One question on its way: where it stands in the order of protocols, and how often it was tried.
 
-    `part` is the network of an answer that was cut short. `question` is set where it is one of the descent of that
-    number, and `address` then the first of its range.
+    `part` is the network of an answer that was cut short. `claims` is what each protocol has said, `known` the answer
+    that settles the question whatever the other protocol, which is asked for comparison, says now. `question` is set
+    where it is one of the descent of that number, and `address` then the first of its range.
     """
 
     number: int
@@ -62,6 +66,8 @@ class Lookup:
     not_before: float = 0.0
     asked_at: float = 0.0
     part: Network | None = None
+    claims: dict[str, Claim] = field(default_factory=dict)
+    known: Answer | None = None
     question: Question | None = None
     descent: int = 0
 
@@ -83,10 +89,13 @@ class HeldLease:
 class Lane:
     """The worker's state for one registry."""
 
-    def __init__(self, registry: str, protocols: tuple[str, ...], host_rate: float, connections: int) -> None:
+    def __init__(
+        self, registry: str, protocols: tuple[str, ...], host_rate: float, connections: int, compare: float = 0.0
+    ) -> None:
         self.registry = registry
         self.protocols = protocols
         self.connections = connections
+        self.compare = compare
         self.open = RangeSet()
         #: Gaps in networks that are being descended into: not asked about, and not through with either.
         self.held = RangeSet()
@@ -108,6 +117,7 @@ class Lane:
         self._host_gap_s = 1 / (host_rate * DEALT_SHARE)
         self._host_free_at = 0.0
         self._answered: deque[float] = deque(maxlen=PACE_ANSWERS)
+        self._networks = 0
         self._lookup_s = 0.0
 
     # -- gaps ---------------------------------------------------------------------------------------------------
@@ -213,11 +223,15 @@ class Lane:
         return lookup
 
     def _may_ask(self, now: float) -> bool:
-        while self._permits and self.clock.here(self._permits[0]) < now - LAPSE_S:
+        while self._permits and self.clock.here(self._permits[0]) < now - self._lapse_s:
             self._permits.popleft()
         if now < self._host_free_at - LAPSE_S:
             return False
         return self.unlimited or bool(self._permits and self.clock.here(self._permits[0]) <= now)
+
+    @property
+    def _lapse_s(self) -> float:
+        return max(SHORTEST_LAPSE_S, min(LAPSE_S, BORNE_LATENESS_S - VARYING_WAY_S - self.clock.unsure_s))
 
     def _waiting(self, now: float) -> Lookup | None:
         self.again = [each for each in self.again if each.question or self.open.holds(each.family, each.address)]
@@ -250,6 +264,13 @@ class Lane:
         self.failing.clear()
         self.pauses = 0
 
+    def is_to_compare(self, lookup: Lookup) -> bool:
+        """Tell whether a network that was found is of the share that the next protocol is asked about too."""
+        if lookup.protocol or len(self.protocols) < 2:
+            return False
+        self._networks += 1
+        return int(self._networks * self.compare) > int((self._networks - 1) * self.compare)
+
     def pause(self, now: float) -> float:
         """Wait longer each time; return the wait in seconds."""
         wait_s: float = min(FIRST_PAUSE_S * 2**self.pauses, LONGEST_PAUSE_S)
@@ -278,7 +299,7 @@ class Lane:
 
     def permits_to_request(self, now: float) -> int | None:
         """Return how many permits to ask for now (0 takes the wish back), or None if the last wish still stands."""
-        if self.unlimited:
+        if self.unlimited or not self.clock.is_known:
             return None
         # A gap in which something is being asked may split in two or close: a permit for it would often lapse.
         questions = sum(each.question is not None for each in (*self.again, *self.lookups.values()))
@@ -380,8 +401,8 @@ class Lane:
             return None
         at = max(now, self._host_free_at - LAPSE_S)
         if not self.unlimited:
-            times = map(self.clock.here, self._permits)
-            at = max(at, next((time for time in times if time >= at - LAPSE_S), math.inf))
+            times, lapse_s = map(self.clock.here, self._permits), self._lapse_s
+            at = max(at, next((time for time in times if time >= at - lapse_s), math.inf))
         if at <= now:
             # Nothing more can be asked at this very moment; what waits is a retry.
             at = min((each.not_before for each in self.again if each.not_before > now), default=math.inf)

@@ -39,12 +39,12 @@ class Membership:
         self._join_again_s = min(2 * self._join_again_s, LONGEST_JOIN_AGAIN_S)
 
     def taken_in(self, now: float, renew_s: float) -> None:
-        """Note the welcome; the heartbeat is `renew_s` from now on."""
+        """Note the welcome; the heartbeat is `renew_s` from now on. The first is due: its answer tells of the clock."""
         self.joined = True
         self.unsure_until = 0.0
         self._join_again_s = FIRST_JOIN_AGAIN_S
         self._renew_s = max(FASTEST_RENEW_S, renew_s)
-        self.renew_at = now + self._renew_s
+        self.renew_at = now
 
     def renewing(self, now: float) -> None:
         """Note that a Renew goes out."""

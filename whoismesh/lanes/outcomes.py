@@ -3,6 +3,9 @@
 Rules of this file:
 - An answer that names a network closes its whole range in every lane; "not found" closes a block; all else gives the
 gap back.
+- Both protocols' answers about one address are compared wherever there are two: because the first could not tell, or
+because the lookup is of the share to be compared. What differs goes to the coordinator beside the network.
+- A network that is known waits for one more question, to compare, and for nothing that goes wrong with it.
 - A failure is the address's until five addresses in a row have failed: then it is the registry's, and the lane waits.
 """
 
@@ -14,6 +17,7 @@ from dataclasses import replace
 
 from whoismesh.addresses import Range
 from whoismesh.answers import CANNOT_TELL, Answer, Reply, Status, understand
+from whoismesh.answers.disagreement import Claim, claim_of, differing
 from whoismesh.blocks import Block
 from whoismesh.gossip import Gossip
 from whoismesh.lanes.descents import Descents
@@ -73,25 +77,53 @@ class Outcomes:
             return self._listed(lane, lookup, reply, now)
         answer = understand(reply, self._bases)
         self._counters[f"answers_{answer.status}"] += 1
-        lookup.part = answer.network or lookup.part
+        if claim := claim_of(reply, answer):
+            lookup.claims[reply.protocol] = claim
+        if answer.status is Status.TRUNCATED:
+            lookup.part = answer.network or lookup.part
         if answer.status not in NO_ANSWER or answer.reason.startswith(CANNOT_TELL):
             lane.answered(now)
         match answer.status:
+            case Status.ELSEWHERE if answer.elsewhere == lookup.registry and answer.url:
+                return self._redirected(lane, lookup, answer, now)
+            case _ if lookup.known is not None:
+                return self._compared(lane, lookup, lookup.known, answer, now)
             case Status.NETWORK if answer.network is not None:
+                if not lookup.claims.keys() - {reply.protocol} and lane.is_to_compare(lookup):
+                    lookup.known = answer
+                    self._next_protocol(lane, lookup)
+                    return []
                 return self._found(lane, lookup, answer, answer.network, now)
             case Status.UNALLOCATED | Status.POOL:
                 lane.close(self._empty_block(lookup.asked))
                 return [self._findings.keep(self._gossip.origin, lookup, answer, now)]
-            case Status.ELSEWHERE if answer.elsewhere == lookup.registry and answer.url:
-                return self._redirected(lane, lookup, answer, now)
             case Status.ELSEWHERE | Status.PLACEHOLDER:
                 lane.give_up(lookup)
                 return [self._findings.keep(self._gossip.origin, lookup, answer, now)]
             case Status.LIMITED:
+                lane.again.append(lookup)
                 return self._limited(lane, lookup, answer, now)
             case Status.BANNED:
                 return self._banned(lane, answer)
         return self._failed(lane, lookup, answer, now)
+
+    def _next_protocol(self, lane: Lane, lookup: Lookup) -> None:
+        lookup.protocol += 1
+        lookup.tries, lookup.url, lookup.hops = 0, None, ()
+        lane.again.append(lookup)
+
+    def _compared(self, lane: Lane, lookup: Lookup, known: Answer, answer: Answer, now: float) -> list[Instruction]:
+        """Keep a network, whatever the other protocol says of it: that it knows of none, too, or fails, is counted."""
+        assert known.network is not None, "what is compared is a network"
+        claims = lookup.claims.keys() - {known.network.source}
+        self._counters[f"{'compared' if claims else 'not_compared'}_{lookup.registry}"] += 1
+        out = self._found(lane, lookup, known, known.network, now)
+        match answer.status:
+            case Status.LIMITED:
+                out += self._limited(lane, lookup, answer, now)
+            case Status.BANNED:
+                out += self._banned(lane, answer)
+        return out
 
     def _listed(self, lane: Lane, lookup: Lookup, reply: Reply, now: float) -> list[Instruction]:
         """Take in the answer to a question of a descent."""
@@ -103,6 +135,7 @@ class Outcomes:
             lane.answered(now)
             return self._descents.listed(lookup, listing, now)
         if failure.status is Status.LIMITED:
+            lane.again.append(lookup)
             return self._limited(lane, lookup, failure, now)
         if failure.status is Status.BANNED:
             return self._banned(lane, failure)
@@ -125,14 +158,24 @@ class Outcomes:
         return []
 
     def _found(self, lane: Lane, lookup: Lookup, answer: Answer, network: Network, now: float) -> list[Instruction]:
+        """Keep a network, and before it what another protocol said that differs: so it never comes after the end."""
+        out: list[Instruction] = []
+        for protocol, claim in lookup.claims.items():
+            fields = differing(Claim(network), claim) if protocol != network.source else ()
+            if fields:
+                payload = pack(claim.network.shortened().to_map())
+                where = network.range
+                out.append(self._findings.keep_disagreement(self._gossip.origin, lookup, where, fields, payload, now))
+                self._counters.update(f"disagreements_{lookup.registry}_{field}" for field in fields)
         if self._descents is not None:
-            return self._descents.begin(lane, lookup, answer, network, now)
+            return out + self._descents.begin(lane, lookup, answer, network, now)
         block = Block(network.registry, network.range)
         self._gossip.learn(block)
         for each in self._lanes.values():
             each.close(network.range)
         payload = pack(network.shortened().to_map())
-        return [self._findings.keep(self._gossip.origin, lookup, answer, now, payload=payload, block=block)]
+        out.append(self._findings.keep(self._gossip.origin, lookup, answer, now, payload=payload, block=block))
+        return out
 
     def _empty_block(self, asked: Range) -> Range:
         """Return the block that a "not found" closes: all of it where gossip knows a holder, who is not believed."""
@@ -154,7 +197,6 @@ class Outcomes:
         wait_s = None if answer.retry_after_s is None else min(answer.retry_after_s, MAX_WAIT_S)
         lane.paused_until = max(lane.paused_until, now + max(LIMITED_PAUSE_S, wait_s or 0.0))
         lookup.not_before = lane.paused_until
-        lane.again.append(lookup)
         if answer.host_only:
             return []  # too many connections from here: nobody else's business
         lane.revoke_permits()
@@ -172,6 +214,8 @@ class Outcomes:
 
     def _failed(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
         """Try again, by another protocol where this one cannot tell, or leave it to the coordinator."""
+        if lookup.known is not None:
+            return self._compared(lane, lookup, lookup.known, answer, now)
         if not answer.reason.startswith(CANNOT_TELL) and answer.status is not Status.TRUNCATED:
             lane.failing.add((lookup.family, lookup.address))
         if len(lane.failing) >= FAILURES_IN_A_ROW:
@@ -180,8 +224,8 @@ class Outcomes:
         if answer.transient and lookup.tries < TRIES:
             lookup.not_before = now + RETRY_S * 2 ** (lookup.tries - 1)
         elif lookup.protocol + 1 < len(lane.protocols):
-            lookup.protocol += 1
-            lookup.tries, lookup.url, lookup.hops = 0, None, ()
+            self._next_protocol(lane, lookup)
+            return []
         elif lookup.part is not None:
             # A part of an answer that never came whole: better than none.
             return self._found(lane, lookup, replace(answer, status=Status.NETWORK), lookup.part, now)
@@ -206,12 +250,10 @@ class Outcomes:
             if lookup.protocol and self._descents is not None:
                 return self._descents.failed(lookup, now)
             return self._out_of_reach(lane, event.reason, now)
-        if not event.unreachable:
+        if not event.unreachable or lookup.known is not None:
             return self._failed(lane, lookup, Answer(Status.FAILED, reason=event.reason, transient=True), now)
         if lookup.protocol + 1 < len(lane.protocols):
-            lookup.protocol += 1
-            lookup.tries, lookup.url, lookup.hops = 0, None, ()
-            lane.again.append(lookup)
+            self._next_protocol(lane, lookup)
             return []
         return self._out_of_reach(lane, event.reason, now)
 

@@ -17,6 +17,7 @@ from whoismesh.ledger.coverage import Coverage
 from whoismesh.ledger.errands import Errand
 from whoismesh.ledger.leases import Desk
 from whoismesh.messages import Result
+from whoismesh.networks import COMPARED_FIELDS
 from whoismesh.registries import REGISTRIES
 
 #: An address that could not be looked up is tried again after this long, doubled each time, seconds.
@@ -37,6 +38,9 @@ class Account:
         self.counters: Counter[str] = Counter()
         self.networks: Counter[str] = Counter()
         self.failures: list[tuple[Range, str]] = []
+        #: Networks on which both protocols do not say the same, by registry and by (registry, field that differs).
+        self.disagreements: Counter[str | tuple[str, str]] = Counter()
+        self._disagreed: set[bytes] = set()
         self._attempts = attempts
         self._answers: Counter[tuple[str, int]] = Counter()
         self._closed: Counter[tuple[str, int]] = Counter()
@@ -56,6 +60,9 @@ class Account:
                 return
             case messages.ADOPTED:
                 self._log(result)
+                return
+            case messages.DISAGREEMENT:
+                self._disagree(result)
                 return
             case messages.ASSIGNMENT:
                 self.counters["assignments"] += 1
@@ -90,6 +97,15 @@ class Account:
             return False
         self.log.append(Block(result.registry, result.range))
         return True
+
+    def _disagree(self, result: Result) -> None:
+        """Count a disagreement, one for a network, however many lookups told of it."""
+        key = result.range.first_bytes + result.range.last_bytes
+        fields = set(result.reason.split(", ")) & set(COMPARED_FIELDS)
+        if fields and key not in self._disagreed:
+            self._disagreed.add(key)
+            self.disagreements[result.registry] += 1
+            self.disagreements.update((result.registry, field) for field in fields)
 
     def _network(self, result: Result) -> list[Range]:
         if self.coverage.held.holds(result.asked.family, result.asked.first):

@@ -286,7 +286,7 @@ class Ledger:
                 gone.append(number)
             else:
                 lease.deadline, lease.gaps = now + LEASE_TTL_S, gaps
-        return Renewed(self.crawl, tuple(gone), self.coverage.complete, now)
+        return Renewed(self.crawl, tuple(gone), self.coverage.complete, now, message.asked_s)
 
     # -- settling -----------------------------------------------------------------------------------------------
 

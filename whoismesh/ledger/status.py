@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from whoismesh.ledger.engine import Ledger
+from whoismesh.networks import COMPARED_FIELDS
 from whoismesh.registries import REGISTRIES
 
 #: Workers that get a row of their own; the status goes out twice a second.
@@ -17,7 +18,8 @@ def status(ledger: Ledger, now: float) -> dict[str, Any]:
     """Return the state: counts of addresses (v4 and v6 together), of networks, and a row a registry and a worker.
 
     `accepted` is the length of the accepted log, `members` counts the workers also where there are too many for rows.
-    Rates are lookups or answers a second of late; `budget` is the rate in force, None for no limit.
+    `compared` are networks that both protocols told of, `disagreements` those on which they differ (of a registry by
+    field). Rates are lookups or answers a second of late; `budget` is the rate in force, None for no limit.
     """
     coverage = ledger.coverage
     fleet: Counter[str] = Counter()
@@ -36,6 +38,8 @@ def status(ledger: Ledger, now: float) -> dict[str, Any]:
         "hits": fleet["hits"],
         "duplicates": ledger.counters["duplicates"],
         "results": ledger.counters["results"],
+        "compared": sum(fleet[f"compared_{registry}"] for registry in REGISTRIES),
+        "disagreements": sum(ledger.account.disagreements[registry] for registry in REGISTRIES),
         "complete": coverage.complete,
         "finished": ledger.finished is not None,
         "by_registry": {
@@ -46,6 +50,7 @@ def status(ledger: Ledger, now: float) -> dict[str, Any]:
                 "rate": round(ledger.health[registry].pace(now), 2),
                 "budget": None if ledger.budgets[registry].unlimited else ledger.budgets[registry].rate,
                 "limited": ledger.budgets[registry].limited_count,
+                "disagreements": {field: ledger.account.disagreements[registry, field] for field in COMPARED_FIELDS},
                 "trouble": ledger.health[registry].reason if ledger.health[registry].trouble_since is not None else "",
             }
             for registry in REGISTRIES

@@ -47,7 +47,7 @@ def bad_rdap(
             wait = f"Retry-After: {retry_after}\r\n" if retry_after is not None else ""
             return RdapReply(503, f"Content-Type: text/html\r\n{wait}", HTML.encode(), decision)
         case Fault.BOMB:
-            return RdapReply(200, f"{_JSON}Content-Encoding: gzip\r\n", _bomb(), decision)
+            return RdapReply(200, f"{_JSON}Content-Encoding: gzip\r\n", bomb(), decision)
     return None
 
 
@@ -97,5 +97,6 @@ def on_the_wire(delivery: Delivery) -> Delivery:
 
 
 @cache
-def _bomb() -> bytes:
+def bomb() -> bytes:
+    """Return 100 MB of nothing, compressed. Making it takes a second or so, once."""
     return gzip.compress(b" " * FLOOD_BYTES, 9, mtime=0)

@@ -16,6 +16,7 @@ from whoismesh.addresses import parse_space
 from whoismesh.command import EXIT_CODES
 from whoismesh.errors import UnavailableError
 from whoismesh.practice.faults import FAULTS, Fault, RetryAfter, Weather
+from whoismesh.practice.outdated import Outdated
 from whoismesh.practice.quirks import QUIRKS, Quirk, Quirks
 from whoismesh.practice.server import HOST, MOST_LISTED, PracticeRegistries
 from whoismesh.practice.table import AllocationTable, packaged
@@ -107,6 +108,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KIND,...",
         help=f"in which ways: {', '.join(Quirk)} (default: all)",
     )
+    parser.add_argument(
+        "--outdated",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="part of the networks that port 43 knows as before",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides which ones, and how")
     parser.add_argument("--log", type=Path, metavar="FILE", help="append time,registry,protocol,address,kind a request")
     process.add_arguments(parser)
@@ -129,6 +137,7 @@ def run(args: argparse.Namespace) -> int:
         quirks=quirks,
         rir_search=args.rir_search,
         most_listed=args.most_listed,
+        outdated=Outdated(args.outdated, args.seed),
         first_port=args.port,
         log=args.log,
         keep_requests=False,

@@ -33,6 +33,7 @@ class Quirk(StrEnum):
     CIDR0_ONLY = "cidr0-only"  #: the range in cidr0 entries alone
     ANCESTORS = "ancestors"  #: the block around the network in the same answer, before it
     LOOKALIKE = "lookalike"  #: holders who call themselves like a registry's refusal
+    PROXIED = "proxied"  #: APNIC's RDAP: the other registry's own answer instead of a redirect (rdap-ingressd)
     OTHER_CHARSET = "other-charset"  #: UTF-8 where Latin-1 is usual, and the other way round
     OTHER_LINE_ENDS = "other-line-ends"  #: CR LF where LF is usual, and the other way round
 

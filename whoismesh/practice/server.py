@@ -23,6 +23,7 @@ from whoismesh.practice import rdap_answers, relations, rpsl_answers, whois_answ
 from whoismesh.practice.bad_answers import bad_rdap, bad_whois, half_rdap, on_the_wire, part_of_whois
 from whoismesh.practice.faults import CALM, Decision, Fault, RateLimit, RetryAfter, Weather
 from whoismesh.practice.journal import Journal, Request
+from whoismesh.practice.outdated import Outdated
 from whoismesh.practice.quirks import Quirk, Quirks, odd_network, odd_text
 from whoismesh.practice.table import AllocationTable
 from whoismesh.practice.verdicts import Kind, judge
@@ -50,9 +51,10 @@ class PracticeRegistries:
 
     `host` is the address to serve at, `rate_limit` is in lookups a second for one client at one registry, `ban_after`
     refusals within a minute one is banned, `most_connections` is how many one may have at a port 43, `retry_after` how
-    a wait is told, `quirks` how odd the answers are, `rir_search` who has relation searches (RFC 9910), `most_listed`
-    how many networks one answer lists. `first_port` 0 takes free ports and any other number ten consecutive ones (arin
-    rdap, arin whois, ripencc rdap and so on), `log` appends a line a request and `on_request` hears of it.
+    a wait is told, `quirks` how odd the answers are, `outdated` where port 43 lags behind, `rir_search` who has
+    relation searches (RFC 9910), `most_listed` how many networks one answer lists. `first_port` 0 takes free ports and
+    any other number ten consecutive ones (arin rdap, arin whois, ripencc rdap and so on), `log` appends a line a
+    request and `on_request` hears of it.
 
     ::
 
@@ -72,6 +74,7 @@ class PracticeRegistries:
         retry_after: RetryAfter = RetryAfter.SECONDS,
         weather: Weather | None = None,
         quirks: Quirks | None = None,
+        outdated: Outdated | None = None,
         rir_search: Iterable[str] = (),
         most_listed: int = MOST_LISTED,
         first_port: int = 0,
@@ -100,6 +103,7 @@ class PracticeRegistries:
         self._retry_after = retry_after
         self._weather = weather or Weather()
         self._quirks = quirks or Quirks()
+        self._outdated = outdated or Outdated()
         self._rir_search = frozenset(rir_search)
         self._most_listed = most_listed
         self._first_port = first_port
@@ -251,7 +255,10 @@ class PracticeRegistries:
             else:
                 verdict = judge(self._table, registry, self._misplaced(registry, asked, decision))
                 kind = verdict.kind
-                answer = rdap_answers.answer(registry, verdict, text, self._urls)
+                speaker = registry
+                if quirk is Quirk.PROXIED and registry == "apnic" and verdict.owner is not None:
+                    speaker, verdict = verdict.owner, judge(self._table, verdict.owner, verdict.asked)
+                answer = rdap_answers.answer(speaker, verdict, text, self._urls)
                 if quirk is not None and isinstance(answer.body, dict) and kind is Kind.NETWORK:
                     answer = replace(answer, body=odd_network(quirk, registry, answer.body, verdict))
         if registry in self._rir_search and answer.status == 200 and isinstance(answer.body, dict):
@@ -314,6 +321,8 @@ class PracticeRegistries:
         else:
             verdict = judge(self._table, registry, self._misplaced(registry, query.asked, decision))
             kind = verdict.kind
+            if kind is Kind.NETWORK and verdict.row is not None:
+                verdict = replace(verdict, row=self._outdated.row(verdict.row, verdict.asked))
             text = whois_answers.answer(registry, verdict, query)
             if quirk is not None and kind is Kind.NETWORK:
                 text = odd_text(quirk, registry, text, verdict)

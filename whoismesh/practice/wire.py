@@ -152,7 +152,9 @@ class _Connection(asyncio.Protocol):
             self._timer = asyncio.get_running_loop().call_later(self._slow_s, transport.close)
 
     def _flood(self) -> None:
-        while self._flood_left and not self._paused and self._transport is not None:
+        while self._flood_left and not self._paused:
+            if self._transport is None or self._transport.is_closing():
+                return  # the client has had enough
             self._flood_left = max(0, self._flood_left - len(_FLOOD_CHUNK))
             self._transport.write(_FLOOD_CHUNK)
             if not self._flood_left:
