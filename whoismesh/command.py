@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TextIO
 
 import whoismesh
+from whoismesh.depth import ALLOCATIONS, DEPTHS
 from whoismesh.errors import ConfigError, TryAgainError, WhoismeshError
 from whoismesh.logs import LEVELS
-from whoismesh.settings import ALLOCATIONS, DEPTHS
 from whoismesh.storage import disk_error, is_full
 
 #: EX_SOFTWARE of sysexits.h.

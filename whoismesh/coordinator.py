@@ -158,7 +158,12 @@ class Coordinator:
 
     def _take_up(self, port: int) -> CrawlRecord:
         """Make the engine from what is stored. Raises StateError, sqlite3.Error."""
-        record = self._store.begin(self._settings.space, self._settings.attempts, retry_failed=self._retry_failed)
+        record = self._store.begin(
+            self._settings.space,
+            self._settings.attempts,
+            depth=self._settings.depth,
+            retry_failed=self._retry_failed,
+        )
         self._ledger = Ledger(
             record.id,
             record.space,

@@ -103,6 +103,7 @@ def _write(store: LedgerStore, file: IO[bytes]) -> None:
                 "program": f"whoismesh {whoismesh.__version__}",
                 "crawl": crawl.id,
                 "space": [str(each) for each in crawl.space],
+                "depth": crawl.depth,
                 "started_at": crawl.started_at,
                 "written_at": time.time(),
                 "complete": coverage.complete,

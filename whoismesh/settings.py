@@ -16,13 +16,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from whoismesh.addresses import Range, parse_space
+from whoismesh.depth import ALLOCATIONS, ASSIGNMENTS, DEPTHS
 from whoismesh.errors import ConfigError
 from whoismesh.gossip.peers import FULL_MESH, LINKS
 from whoismesh.registries import API_KEY_PARAMETERS, DEFAULTS, PROTOCOLS, REGISTRIES
 
 ENVIRONMENT_PREFIX = "WHOISMESH_"
-#: What is collected: the networks that answer for the addresses asked, or what lies in them and around them too.
-DEPTHS = ALLOCATIONS, ASSIGNMENTS = "allocations", "assignments"
 #: A contact goes into the User-Agent of every request.
 MOST_CONTACT = 200
 #: Members of one mesh: ports of one host's coordinator, four connections each.

@@ -22,6 +22,7 @@ import zmq
 from whoismesh import process
 from whoismesh.blocks import Blocks
 from whoismesh.command import run_command, settings_arguments
+from whoismesh.depth import ASSIGNMENTS
 from whoismesh.errors import MessageError, StateError, TryAgainError, UsageError, WhoismeshError
 from whoismesh.gossip.events import Found
 from whoismesh.gossip.peers import Peers
@@ -50,7 +51,7 @@ from whoismesh.lookups import Lookups, NoAnswerError
 from whoismesh.messages import Metrics, decode, encode
 from whoismesh.node import Node
 from whoismesh.outbox import Outbox
-from whoismesh.settings import ASSIGNMENTS, Settings, load
+from whoismesh.settings import Settings, load
 from whoismesh.sockets import Inbox, open_socket, parse_endpoint
 from whoismesh.spool import Spool
 from whoismesh.storage import disk_error, lock_folder

@@ -1,6 +1,8 @@
 """Networks inside of networks, found by real crawls: by relation searches, by port 43's flags, and by gaps."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,39 @@ def test_gaps_find_every_network_that_is_as_large_as_the_smallest_assignment(in_
         assert all(each.protocol == "rdap" and " " not in each.address for each in lab.practice.requests)
 
     in_lab(crawl, table=levels)
+
+
+def test_killed_workers_cost_questions_and_no_network(in_lab, levels):
+    async def crawl(lab):
+        config = lab.config(*SPACE, change=lambda text: text.replace("connections = 16", "connections = 2"))
+        dump = lab.folder / "out.msgpack"
+        crawling = await lab.start("crawl", "--config", config, "--depth", "assignments", "--dump", dump, "--json")
+        for count in (60, 200, 350):
+            await lab.requests(count)
+            for worker in workers_of(crawling.pid):
+                os.kill(worker, signal.SIGKILL)
+        ended = await lab.end(crawling)
+        assert ended.code == 0, ended.err
+        assert compare(dump, levels).equal
+        # Another depth is another crawl.
+        refused = await lab.run("crawl", "--config", config, "--dump", dump)
+        assert refused.code == 78 and "holds a crawl of depth assignments, not allocations" in refused.error
+
+    in_lab(crawl, table=levels, rir_search=("arin", "lacnic", "ripencc"))
+
+
+def workers_of(crawl):
+    """Return the process ids of a crawl's workers."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (path / "cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError, IndexError):
+            continue
+        if parent == crawl and b"whoismesh.worker" in command:
+            found.append(int(path.name))
+    return found
 
 
 def test_a_crawl_of_allocations_ends_and_settles_all_where_registries_answer_with_the_narrowest(in_lab, levels):

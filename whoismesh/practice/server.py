@@ -258,11 +258,9 @@ class PracticeRegistries:
                 speaker = registry
                 if quirk is Quirk.PROXIED and registry == "apnic" and verdict.owner is not None:
                     speaker, verdict = verdict.owner, judge(self._table, verdict.owner, verdict.asked)
-                answer = rdap_answers.answer(speaker, verdict, text, self._urls)
+                answer = self._searchable(registry, rdap_answers.answer(speaker, verdict, text, self._urls))
                 if quirk is not None and isinstance(answer.body, dict) and kind is Kind.NETWORK:
                     answer = replace(answer, body=odd_network(quirk, registry, answer.body, verdict))
-        if registry in self._rir_search and answer.status == 200 and isinstance(answer.body, dict):
-            answer = replace(answer, body=rdap_answers.with_relations(registry, answer.body, self._urls[registry]))
         self._note(now, registry, "rdap", text, kind, decision)
         if decision.fault is not None:
             told = self._retry_after.header(1.0, time.time())
@@ -271,6 +269,12 @@ class PracticeRegistries:
                 return instead
         reply = rdap_answers.as_reply(answer, decision, "latin-1" if quirk is Quirk.OTHER_CHARSET else "utf-8")
         return half_rdap(reply) if decision.fault is Fault.PARTIAL else reply
+
+    def _searchable(self, registry: str, answer: rdap_answers.RdapAnswer) -> rdap_answers.RdapAnswer:
+        """Return an answer with its links, where the registry has relation searches."""
+        if registry not in self._rir_search or answer.status != 200 or not isinstance(answer.body, dict):
+            return answer
+        return replace(answer, body=rdap_answers.with_relations(registry, answer.body, self._urls[registry]))
 
     def _related(self, registry: str, relation: str, text: str) -> tuple[Kind, rdap_answers.RdapAnswer]:
         """Answer a relation search: the one network around a range, or those below it (RFC 9910 section 3)."""
@@ -282,11 +286,12 @@ class PracticeRegistries:
         value = f"{base}ips/rirSearch1/{relation}/{text}"
         if relation == "rdap-down":
             below = relations.below(self._table, registry, asked, all_levels=False)
-            return Kind.LIST, rdap_answers.listing(registry, below, base, value, self._most_listed)
+            found = rdap_answers.listing(registry, below, base, value, self._most_listed)
+            return Kind.LIST, self._searchable(registry, found)
         around = [each for each in relations.around(self._table, registry, asked) if each.asked != asked]
         if not around:
             return Kind.LIST, rdap_answers.not_found(registry)
-        return Kind.LIST, rdap_answers.answer(registry, around[-1], text, self._urls)
+        return Kind.LIST, self._searchable(registry, rdap_answers.answer(registry, around[-1], text, self._urls))
 
     def _whois(self, registry: str, client: str, line: bytes) -> Delivery:
         now = self._clock()
