@@ -397,7 +397,7 @@ class Lane:
             return None
         if now < self.paused_until:
             return self.paused_until
-        if not self.open and not self.again:
+        if not self.open and not any(each.question for each in self.again):
             return None
         at = max(now, self._host_free_at - LAPSE_S)
         if not self.unlimited:
