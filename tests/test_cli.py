@@ -81,6 +81,7 @@ def test_stats_as_json_have_the_promised_keys(dump_file: Path, capsys: Capture) 
     agreed = {"range": 0, "registry": 0, "handle": 0, "holder": 0, "country": 0}
     assert found == {
         "networks": 3,
+        "announced": 0,
         "addresses": 2048 + 2**96,
         "space": 2560 + 256 + 2**96,
         "settled": 2304 + 256 + 2**96,

@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whoismesh.addresses import Range, parse_address, parse_space
+from whoismesh.answers.cymru import NOBODY, Origin
 from whoismesh.dump import Dump, Record, Unheld, describe, find, open_dump, statistics
 from whoismesh.dump_writer import write_dump
 from whoismesh.errors import DumpError, StateError
-from whoismesh.messages import Result
+from whoismesh.messages import ORIGINS, Result
 from whoismesh.networks import COMPARED_FIELDS, Holder, Network
+from whoismesh.origins import pack_origins
 from whoismesh.packing import pack, unpack_stream
 from whoismesh.rangesets import RangeSet
 from whoismesh.store import LedgerStore
@@ -51,7 +53,7 @@ def state(tmp_path: Path, make_result: MakeResult, make_state: MakeState) -> Pat
         make_result(6, "failed", "194.0.0.200", reason="second time"),
         make_result(7, "failed", "194.0.0.200", reason="third time"),
         make_result(8, "network", "2001:600::/33", registry="afrinic"),
-        make_result(9, "unallocated", "2001:601::1"),
+        make_result(9, "unallocated", "2001:601::"),
     ]
     make_state(folder, SPACE, results)
     return folder
@@ -575,3 +577,52 @@ def test_a_dump_is_closed_with_its_block(dump_file: Path) -> None:
         pass
     with pytest.raises(ValueError, match="closed"):
         list(dump)
+
+
+def origins_result(sequence: int, payload: bytes) -> Result:
+    nowhere = Range(4, 0, 0)
+    return Result(2, sequence, "arin", ORIGINS, nowhere, nowhere, None, "", payload)
+
+
+def test_origins_are_joined_into_the_networks_they_tell_of(
+    tmp_path: Path, make_result: MakeResult, make_state: MakeState
+) -> None:
+    blocks = [Range.parse(text) for text in ("193.0.2.0/24", "193.0.2.0-193.0.2.130", "193.0.3.0/24", "2001:600::/33")]
+    results = [make_result(number, "network", each) for number, each in enumerate(blocks, 1)]
+    told = [
+        (blocks[0], Origin(64500, "193.0.0.0/22")),
+        (blocks[1], NOBODY),
+        (blocks[3], Origin(2**32 - 1, "2001:600::/32")),
+    ]
+    results.append(origins_result(5, pack_origins([(blocks[0], Origin(1, "193.0.2.0/24")), *told])))
+    results.append(origins_result(6, pack_origins([told[0], (Range.parse("8.8.8.0/24"), Origin(15169, "8.8.8.0/24"))])))
+    make_state(tmp_path, SPACE, results)
+    write_dump(tmp_path, tmp_path / "out")
+    with open_dump(tmp_path / "out") as dump:
+        found = {each.range: (each.asn, each.asn_cidr) for each in dump if isinstance(each, Network)}
+        assert statistics(dump).announced == 2
+    assert found == {
+        blocks[0]: (64500, "193.0.0.0/22"),  # the newest
+        blocks[1]: (None, None),
+        blocks[2]: (None, None),
+        blocks[3]: (2**32 - 1, "2001:600::/32"),
+    }
+    store = LedgerStore.read(tmp_path)
+    store.gather_origins()
+    assert store.count_missing_origins() == 1
+    assert 2 not in store.counters()  # no lookups
+    store.close()
+
+
+@given(
+    st.binary(max_size=40)
+    | st.lists(st.lists(st.binary(max_size=17) | st.integers(-1, 2**33) | st.none() | st.text(), max_size=5)).map(pack)
+)
+def test_origins_that_are_none_are_left_out(
+    tmp_path_factory: pytest.TempPathFactory, make_result: MakeResult, make_state: MakeState, payload: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("state")
+    make_state(folder, ["193.0.2.0/24"], [make_result(1, "network", "193.0.2.0/24"), origins_result(2, payload)])
+    write_dump(folder, folder / "out")
+    with open_dump(folder / "out") as dump:
+        assert [each.range for each in dump] == [Range.parse("193.0.2.0/24")]

@@ -15,15 +15,20 @@ def single(text: str) -> Range:
 
 def test_it_closes_the_smallest_block_that_is_allocated():
     assert Grain().empty_block(single("193.0.6.139"), RangeSet()) == Range.parse("193.0.6.0/24")
-    assert Grain().empty_block(single("2001:608::1"), RangeSet()) == Range.parse("2001:608::/32")
+    assert Grain().empty_block(single("2001:608::"), RangeSet()) == Range.parse("2001:608::/32")
+    assert Grain().empty_block(single("2400:600::"), RangeSet()) == Range.parse("2400:600::/24")
+    assert Grain().empty_block(single("2400:608::"), RangeSet()) == Range.parse("2400:608::/29"), (
+        "and nothing before it"
+    )
 
 
 def test_in_a_shared_block_it_closes_the_smallest_registration():
     held = RangeSet([Range.parse("193.0.6.0/25")])
     assert Grain().empty_block(single("193.0.6.139"), held) == Range.parse("193.0.6.136/29")
     held = RangeSet([Range.parse("2001:608:1::/48")])
-    assert Grain().empty_block(single("2001:608:8000::1"), held) == Range.parse("2001:608:8000::/33")
-    assert Grain().empty_block(single("2001:608::1"), held) == Range.parse("2001:608::/48")
+    assert Grain().empty_block(single("2001:608:8000::"), held) == Range.parse("2001:608:8000::/33")
+    assert Grain().empty_block(single("2001:608:4000::"), held) == Range.parse("2001:608:4000::/34")
+    assert Grain().empty_block(single("2001:608::"), held) == Range.parse("2001:608::/48")
 
 
 def test_of_a_known_address_it_closes_no_more_than_that():
@@ -34,10 +39,23 @@ def test_of_a_known_address_it_closes_no_more_than_that():
 def test_a_network_that_ends_inside_a_24_makes_its_neighbourhood_fine():
     grain = Grain()
     assert grain.note(Range.parse("193.0.0.0/21")) == []
-    assert grain.note(Range.parse("193.0.9.0-193.1.9.127")) == [Range.parse("193.1.0.0/16")]
+    assert grain.note(Range.parse("193.0.9.0-193.1.9.127")) == [(Range.parse("193.1.0.0/16"), 26)]
     assert grain.note(Range.parse("193.1.9.128/26")) == []
     assert grain.empty_block(single("193.1.77.139"), RangeSet()) == Range.parse("193.1.77.128/26")
     assert grain.empty_block(single("193.2.77.139"), RangeSet()) == Range.parse("193.2.77.0/24")
+
+
+def test_an_ipv6_network_makes_the_bits_around_it_as_fine_as_where_it_begins():
+    grain = Grain()
+    assert grain.note(Range.parse("2a00:1000::/24")) == [], "where half of something begins"
+    assert grain.note(Range.parse("2a00:1428::/32")) == [(Range.parse("2a00:1400::/25"), 29)]
+    assert grain.note(Range.parse("2a00:1438::/32")) == [], "known by now"
+    assert grain.empty_block(single("2a00:1450::"), RangeSet()) == Range.parse("2a00:1450::/29")
+    assert grain.empty_block(single("2a00:1500::"), RangeSet()) == Range.parse("2a00:1500::/24")
+    assert grain.note(Range.parse("2001:67c:4::/48")) == [(Range.parse("2001:67c::/42"), 46)]
+    assert grain.note(Range.parse("2001:67c:1::/64")) == [(Range.parse("2001:67c::/44"), 48)]
+    assert grain.empty_block(single("2001:67c:8::"), RangeSet()) == Range.parse("2001:67c:8::/48")
+    assert grain.empty_block(single("2001:67c:18::"), RangeSet()) == Range.parse("2001:67c:18::/46")
 
 
 @given(

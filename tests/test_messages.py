@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from whoismesh.addresses import MAX_ADDRESS, Range
 from whoismesh.blocks import PIECE_ENTRIES, Block, Blocks
-from whoismesh.checks import CRAWL_ID_BYTES, MAX_COUNT, MAX_PAYLOAD_BYTES, MAX_TEXT
+from whoismesh.checks import CRAWL_ID_BYTES, KEY_CHARACTERS, MAX_COUNT, MAX_PAYLOAD_BYTES, MAX_TEXT, Z85
 from whoismesh.errors import MessageError
 from whoismesh.messages import (
     DIGEST_HASH_BYTES,
@@ -39,6 +39,7 @@ from whoismesh.messages import (
     topic,
 )
 from whoismesh.packing import MAX_ITEMS, pack, unpack
+from whoismesh.prior import Aim
 from whoismesh.registries import REGISTRIES
 
 CRAWL = bytes(range(CRAWL_ID_BYTES))
@@ -103,6 +104,7 @@ def strategy(kind: Any) -> st.SearchStrategy[Any]:
         str: texts,
         bytes: st.binary(max_size=30),
         Range: ranges(),
+        Aim: st.builds(Aim, ranges(), counts),
         type(None): st.none(),
     }[kind]
 
@@ -114,6 +116,8 @@ def of_field(name: str, kind: Any) -> st.SearchStrategy[Any]:
         return registries
     if name in ("hash", "log_hash"):
         return st.binary(min_size=DIGEST_HASH_BYTES, max_size=DIGEST_HASH_BYTES)
+    if name == "key":
+        return st.just("") | st.text("".join(Z85), min_size=KEY_CHARACTERS, max_size=KEY_CHARACTERS)
     if name == "unlimited":
         return st.lists(registries, max_size=3).map(tuple)
     if name == "wants":
@@ -312,7 +316,7 @@ def test_a_result_is_about_one_address_of_the_range_s_family() -> None:
         pytest.param(Feed(CRAWL, "status", b""), 2, "text", id="a text for bytes"),
         pytest.param(Acknowledge(CRAWL, 1, ()), 2, [[1, 2, 3]], id="three ends of a run"),
         pytest.param(Acknowledge(CRAWL, 1, ()), 2, [1], id="a run that is none"),
-        pytest.param(Welcome(CRAWL, 1, 2, 3, 4, 1.0, (), 0.0), 6, ["arin"] * 6, id="more registries than there are"),
+        pytest.param(Welcome(CRAWL, 1, 2, 3, 4, 1.0, (), 0.0), 6, ["arin"] * 7, id="more budgets than there are"),
     ],
 )
 def test_what_is_too_much_or_of_the_wrong_shape_is_refused(message: Message, field: int, value: Any) -> None:

@@ -27,6 +27,7 @@ from whoismesh.messages import (
     MAX_SENT_BYTES,
     MAX_TAILS,
     OWN_STATUSES,
+    RECORDS_ONLY,
     TYPES,
     Compare,
     Digest,
@@ -172,6 +173,7 @@ def test_closed_sets_are_told_whole() -> None:
     assert set(re.findall(r"`(\w+)`", told[1])) == set(OWN_STATUSES)
     (told,) = re.findall(rf"status `{DISAGREEMENT}` settles nothing .*? they differ \((.*?)\)", FLAT)
     assert tuple(re.findall(r"`(\w+)`", told)) == COMPARED_FIELDS
+    assert set(re.findall(r"A result of status `(\w+)` settles nothing and has no block", FLAT)) == set(RECORDS_ONLY)
 
 
 def test_hashes_are_what_the_text_says() -> None:

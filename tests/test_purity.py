@@ -20,6 +20,8 @@ SINGLE_ENGINES = (
         "iana",
         "networks",
         "grain",
+        "delegated",
+        "prior",
         "blocks",
         "prefixes",
         "packing",
@@ -28,6 +30,9 @@ SINGLE_ENGINES = (
         "registries",
         "history",
         "listener",
+        "origins",
+        "bulk.splitting",
+        "bulk.reading",
     ),
 )
 ENGINE_FOLDERS = ("ledger", "lanes", "answers", "gossip")

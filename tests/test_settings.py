@@ -11,7 +11,7 @@ import pytest
 from whoismesh.addresses import Range
 from whoismesh.errors import ConfigError
 from whoismesh.registries import DEFAULTS, REGISTRIES
-from whoismesh.settings import MeshSettings, RegistrySettings, Settings, load
+from whoismesh.settings import MeshSettings, OriginSettings, RegistrySettings, Settings, load
 
 #: All five registries on loopback, so that no contact is needed.
 LOCAL = "".join(
@@ -57,6 +57,19 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         depth = "assignments"
         assignment_v4 = 29
         assignment_v6 = 56
+        asn = true
+        bulk = ["ripe.db.inetnum.gz", "/data/afrinic.db"]
+        prior = ["delegated-lacnic-extended-latest"]
+        prior_settles = false
+        [origins]
+        whois = "127.0.0.1:4300"
+        rate = 0.5
+        batch = 500
+        patience_s = 7
+        timeout_s = 9
+        connect_timeout_s = 3
+        read_timeout_s = 4
+        proxy = "http://proxy.example.org:3128"
         [mesh]
         links = 5
         [registries.lacnic]
@@ -80,6 +93,13 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
     assert settings.give_up_s == math.inf
     assert (settings.depth, settings.smallest_assignments) == ("assignments", {4: 29, 6: 56})
     assert settings.mesh == MeshSettings(1_000, 32, 5)
+    assert settings.asn
+    assert (settings.prior, settings.prior_settles) == ((Path("delegated-lacnic-extended-latest"),), False)
+    assert settings.bulk == (Path("ripe.db.inetnum.gz"), Path("/data/afrinic.db"))
+    assert settings.origins == OriginSettings(
+        "127.0.0.1:4300", 0.5, 500, 7.0, 9.0, 3.0, 4.0, "http://proxy.example.org:3128"
+    )
+    assert settings.origins.whois_address == ("127.0.0.1", 4300)
     assert settings.registries["lacnic"] == RegistrySettings(
         "http://[::1]:8080/rdap/",
         "[::1]:4343",
@@ -102,18 +122,34 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         "rdap", "whois", "protocols", "rate", "host_rate", "connections", "timeout_s",
         "connect_timeout_s", "read_timeout_s", "compare", "proxy", "api_key",
     }  # fmt: skip
+    assert {each.name for each in dataclasses.fields(OriginSettings)} == {
+        "whois", "rate", "batch", "patience_s", "timeout_s", "connect_timeout_s", "read_timeout_s", "proxy",
+    }  # fmt: skip
     assert {each.name for each in dataclasses.fields(Settings)} == {
-        "space", "contact", "lease_s", "attempts", "give_up_s", "depth", "assignment_v4", "assignment_v6", "mesh",
-        "registries",
+        "space", "contact", "lease_s", "attempts", "give_up_s", "asn", "bulk", "depth", "assignment_v4",
+        "assignment_v6", "prior", "prior_settles", "origins", "mesh", "registries",
     }  # fmt: skip
 
 
 def test_the_readme_names_every_setting() -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-    named = set(re.findall(r"^\| `((?:crawl|mesh|registries)\.[\w.]+)` \|", readme, re.MULTILINE))
-    crawl = {f"crawl.{each.name}" for each in dataclasses.fields(Settings) if each.name not in ("mesh", "registries")}
-    mesh = {f"mesh.{each.name}" for each in dataclasses.fields(MeshSettings)}
-    assert named == crawl | mesh | {f"registries.NAME.{each.name}" for each in dataclasses.fields(RegistrySettings)}
+    named = set(re.findall(r"^\| `((?:crawl|mesh|origins|registries)\.[\w.]+)` \|", readme, re.MULTILINE))
+    sections = {"mesh": MeshSettings, "origins": OriginSettings, "registries.NAME": RegistrySettings}
+    expected = {f"{name}.{each.name}" for name, section in sections.items() for each in dataclasses.fields(section)}
+    crawl = {each.name for each in dataclasses.fields(Settings)} - {"mesh", "origins", "registries"}
+    assert named == expected | {f"crawl.{name}" for name in crawl}
+
+
+def test_origins_are_asked_of_the_real_server_only_with_a_contact_and_never_for_practice(config: Path) -> None:
+    config.write_text('[crawl]\nspace = ["193.0.0.0/8"]\nasn = true\n[origins]\nwhois = "whois.cymru.com:43"\n' + LOCAL)
+    (problem,) = problems(config)
+    assert "crawl.contact is missing" in problem
+    assert load(config, {}, {"contact": "noc@example.org"}).asks_the_real_registries
+    config.write_text('[crawl]\nspace = ["193.0.0.0/8"]\ncontact = "practice@example.org"\n' + LOCAL)
+    assert not load(config, {}).asks_the_real_registries
+    (problem,) = problems(config, asn=True)
+    assert problem.startswith("crawl.asn: the registries are on loopback and Team Cymru is not")
+    assert load(config, {"WHOISMESH_ORIGINS_WHOIS": "127.0.0.1:4300"}, {"asn": True}).origins.whois == "127.0.0.1:4300"
 
 
 def test_variables_go_over_the_file_and_flags_over_both(config: Path) -> None:
@@ -183,12 +219,12 @@ def test_a_worker_needs_no_space() -> None:
     [
         (
             "[crawl]\nrate = 1",
-            "crawl.rate: no such setting; expected one of assignment_v4, assignment_v6, attempts, contact, depth",
+            "crawl.rate: no such setting; expected one of asn, assignment_v4, assignment_v6, attempts, bulk, contact",
         ),
         ("[registries.arin]\nrates = 1", "registries.arin.rates: no such setting; expected one of api_key, "),
         ("[registries.iana]\nrate = 1", "registries.iana: no such registry; expected one of arin, ripencc"),
         ("[worker]\nrate = 1", "worker: no such section"),
-        ("[mesh]\nlink = 1", "mesh.link: no such setting; expected one of full_mesh, links, most_members"),
+        ("[mesh]\nlink = 1", "mesh.link: no such setting; expected one of full_mesh, keys, links, most_members"),
         ("[mesh]\nlinks = 0", "mesh.links: expected a count of 1 to 10000, got 0"),
         ("crawl = 5", "crawl: expected a section"),
         ("registries = 5", "registries: expected sections"),

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -29,9 +30,16 @@ class BlockingMesh:
     Everything else as in `Mesh`.
     """
 
-    def __init__(self, endpoint: str, *, timeout_s: float = TIMEOUT_S, max_events: int = MAX_EVENTS) -> None:
-        """Join. Raises UsageError for a bad argument and UnavailableError if nobody answers."""
-        self._mesh = Mesh(endpoint, timeout_s=timeout_s, max_events=max_events)
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        keys: str | Path | None = None,
+        timeout_s: float = TIMEOUT_S,
+        max_events: int = MAX_EVENTS,
+    ) -> None:
+        """Join. Raises UsageError and ConfigError for a bad argument and UnavailableError if nobody answers."""
+        self._mesh = Mesh(endpoint, keys=keys, timeout_s=timeout_s, max_events=max_events)
         # A daemon thread: a notebook that is closed without leaving must not hang at its end.
         self._thread = threading.Thread(target=self._run, name="whoismesh", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -198,7 +206,9 @@ class BlockingStream(Generic[Item]):
         return self._stream.at_hand()
 
 
-def join_blocking(endpoint: str, *, timeout_s: float = TIMEOUT_S, max_events: int = MAX_EVENTS) -> BlockingMesh:
+def join_blocking(
+    endpoint: str, *, keys: str | Path | None = None, timeout_s: float = TIMEOUT_S, max_events: int = MAX_EVENTS
+) -> BlockingMesh:
     """Join the mesh of the coordinator at `tcp://HOST:PORT` as a listener, without async.
 
     It is joined when this returns; in a notebook leave it with `mesh.close()`. Raises UsageError for a bad argument
@@ -210,4 +220,4 @@ def join_blocking(endpoint: str, *, timeout_s: float = TIMEOUT_S, max_events: in
         for block in mesh.discoveries():
             print(block)
     """
-    return BlockingMesh(endpoint, timeout_s=timeout_s, max_events=max_events)
+    return BlockingMesh(endpoint, keys=keys, timeout_s=timeout_s, max_events=max_events)

@@ -11,13 +11,16 @@ from typing import Any, TypeVar
 from whoismesh.addresses import Range
 from whoismesh.errors import AddressError, MessageError
 from whoismesh.packing import MAX_ITEMS
-from whoismesh.registries import REGISTRIES
+from whoismesh.registries import ORIGINS_BUDGET, REGISTRIES
 
 CRAWL_ID_BYTES = 16
 MAX_TEXT = 1_000
 #: One result: a network record is under 1 kB; the rest is room for odd names.
 MAX_PAYLOAD_BYTES = 64 * 1024
 MAX_COUNT = 2**53
+#: A public key as text (https://rfc.zeromq.org/spec/32).
+KEY_CHARACTERS = 40
+Z85 = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#")
 
 Check = Callable[[Any], Any]
 
@@ -42,6 +45,13 @@ def number(value: Any) -> float:
     if type(value) not in (int, float) or not 0 <= value <= MAX_COUNT:  # NaN is not, either
         raise wrong(f"a number of 0 to {MAX_COUNT}", value)
     return float(value)
+
+
+def public_key(value: Any) -> str:
+    """Check a public key in Z85, 40 characters, or nothing."""
+    if type(value) is not str or not (value == "" or (len(value) == KEY_CHARACTERS and Z85.issuperset(value))):
+        raise wrong(f"a key of {KEY_CHARACTERS} characters (Z85), or none", value)
+    return value
 
 
 def flag(value: Any) -> bool:
@@ -77,6 +87,11 @@ def registry(value: Any) -> str:
     if value not in REGISTRIES:
         raise wrong("a registry", value)
     return str(value)
+
+
+def asked(value: Any) -> str:
+    """Check the name of who is asked within a budget: a registry, or "origins"."""
+    return str(value) if value == ORIGINS_BUDGET else registry(value)
 
 
 def address_range(value: Any) -> Range:

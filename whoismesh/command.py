@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import whoismesh
 from whoismesh.depth import ALLOCATIONS, DEPTHS
@@ -22,6 +22,14 @@ from whoismesh.storage import disk_error, is_full
 BUG = 70
 EXIT_CODES = (
     "exit codes: 0 done, 1 ended with failures, 2 usage, 69 unavailable, 70 a bug, 75 try again, 78 bad configuration"
+)
+
+#: What --asn does, at all commands that have it.
+ASN_HELP = "ask Team Cymru who announces what is found, in bulk (crawl.asn)"
+
+#: What --bulk does, likewise.
+BULK_HELP = (
+    "RPSL databases (ripe.db.inetnum.gz and the like) to take networks from before anything is asked (crawl.bulk)"
 )
 
 
@@ -40,6 +48,26 @@ def depth_argument(parser: argparse.ArgumentParser) -> None:
         help="what is collected: networks that answer for an address, or also all that lies in them and around them "
         f"(default: crawl.depth, {ALLOCATIONS})",
     )
+
+
+def prior_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --prior and --prior-aims-only."""
+    parser.add_argument(
+        "--prior",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="delegated-extended statistics of the registries (may be gzipped): they aim the lookups, and settle "
+        "what they call free without a question",
+    )
+    parser.add_argument(
+        "--prior-aims-only", action="store_true", help="ask about what the prior calls free like about all else"
+    )
+
+
+def prior_flags(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that these arguments stand for, None where they were not given."""
+    return {"prior": args.prior, "prior_settles": False if args.prior_aims_only else None}
 
 
 def common_arguments(parser: argparse.ArgumentParser) -> None:

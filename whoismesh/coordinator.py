@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import sqlite3
 import sys
@@ -21,14 +22,20 @@ from typing import Any
 import zmq
 
 from whoismesh import process
-from whoismesh.command import run_command, settings_arguments
+from whoismesh.bulk.files import FileReport, check_files, read_files
+from whoismesh.command import ASN_HELP, BULK_HELP, prior_arguments, prior_flags, run_command, settings_arguments
 from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
+from whoismesh.gatekeeper import Gatekeeper
+from whoismesh.keys import AllowList, Keys
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.events import (
     Asked,
     Collected,
     Event,
     Finish,
+    Import,
+    Imported,
+    ImportOver,
     Instruction,
     Note,
     Publish,
@@ -55,6 +62,8 @@ from whoismesh.messages import (
     encode,
 )
 from whoismesh.outbox import weight
+from whoismesh.prior_files import load_prior
+from whoismesh.registries import ORIGINS_BUDGET
 from whoismesh.settings import Settings, load
 from whoismesh.sockets import (
     EXCHANGE_OFFSET,
@@ -62,8 +71,10 @@ from whoismesh.sockets import (
     RESULTS_OFFSET,
     Inbox,
     bind_ports,
+    listen_with,
     open_socket,
     parse_endpoint,
+    refuse_strangers,
 )
 from whoismesh.storage import disk_error, lock_folder
 from whoismesh.store import CrawlRecord, LedgerStore
@@ -94,8 +105,10 @@ class Coordinator:
         exit_when_done: bool,
         log_level: str,
         retry_failed: bool = False,
+        keys: Path | None = None,
     ) -> None:
         self._settings = settings
+        self._key_folder = keys or settings.mesh.keys
         self._host, self._port = parse_endpoint(listen)
         self._state = state
         self._exit_when_done = exit_when_done
@@ -109,6 +122,8 @@ class Coordinator:
         self._committing = False
         self._waiting_bytes = 0
         self._dropped = 0
+        self._allowed: AllowList | None = None
+        self._gatekeeper: Gatekeeper | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, ready_fd: int | None, lifeline_fd: int | None) -> int:
@@ -116,12 +131,15 @@ class Coordinator:
         self._loop = asyncio.get_running_loop()
         most = self._settings.mesh.most_members
         process.need_descriptors(most * MEMBER_FILES + OWN_FILES, f"mesh.most_members = {most}")
+        check_files(self._settings.bulk)
         lock = lock_folder(self._state)
         self._store = LedgerStore.open(self._state)
         self._executor = ThreadPoolExecutor(1, "store")
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
-            sockets = [open_socket(context, kind) for kind in (zmq.ROUTER, zmq.PULL, zmq.PUB, zmq.ROUTER)]
+            self._guard(context)
+            kinds = (zmq.ROUTER, zmq.PULL, zmq.PUB, zmq.ROUTER)
+            sockets = [listen_with(open_socket(context, kind), self._keys) for kind in kinds]
             port = bind_ports(sockets, self._host, self._port)
             try:
                 record = self._take_up(port)
@@ -156,18 +174,32 @@ class Coordinator:
             )
         return self._exit_code
 
+    def _guard(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        """Take the keys up, where there are any. Raises ConfigError, also where there have to be some."""
+        self._keys = Keys.load(self._key_folder) if self._key_folder is not None else None
+        refuse_strangers(self._host, self._keys)
+        if self._key_folder is not None:
+            self._allowed = allowed = AllowList(self._key_folder)
+            self._gatekeeper = Gatekeeper(
+                context,
+                lambda public: allowed.name_of(public) is not None,
+                lambda reason: self._log.warning("connection_refused", reason=reason),
+            )
+
     def _take_up(self, port: int) -> CrawlRecord:
-        """Make the engine from what is stored. Raises StateError, sqlite3.Error."""
+        """Make the engine from what is stored, and settle what the prior calls free.
+
+        Raises StateError, ConfigError, sqlite3.Error.
+        """
+        settings = self._settings
+        prior = load_prior(settings.prior, settings.space, settles=settings.prior_settles)
         record = self._store.begin(
-            self._settings.space,
-            self._settings.attempts,
-            depth=self._settings.depth,
-            retry_failed=self._retry_failed,
+            settings.space, settings.attempts, depth=settings.depth, retry_failed=self._retry_failed
         )
         self._ledger = Ledger(
             record.id,
             record.space,
-            {registry: Budget(each.rate, each.host_rate) for registry, each in self._settings.registries.items()},
+            self._budgets(),
             epoch=record.epoch,
             origins=record.origins,
             ports=(port + RESULTS_OFFSET, port + FEED_OFFSET, port + EXCHANGE_OFFSET),
@@ -175,10 +207,24 @@ class Coordinator:
             attempts=self._settings.attempts,
             give_up_s=self._settings.give_up_s,
             most_members=self._settings.mesh.most_members,
+            prior=prior,
         )
         for result in self._store.results():
             self._ledger.replay(result)
+        free = self._ledger.delegated()
+        self._store.append(free, {})
+        for result in free:
+            self._ledger.replay(result)
+        if settings.prior:
+            aims = sum(map(len, prior.aims.values()))
+            self._log.info("prior_read", files=len(settings.prior), aims=aims, free_results=len(free))
         return record
+
+    def _budgets(self) -> dict[str, Budget]:
+        found = {registry: Budget(each.rate, each.host_rate) for registry, each in self._settings.registries.items()}
+        if self._settings.asn:
+            found[ORIGINS_BUDGET] = Budget(self._settings.origins.rate, math.inf)
+        return found
 
     def _quit(self) -> None:
         """End at once: the second signal. What is being stored is stored whole or not at all, and then sent again."""
@@ -186,6 +232,10 @@ class Coordinator:
         os._exit(TryAgainError.exit_code)
 
     async def _serve(self) -> None:
+        importing = None
+        if self._settings.bulk:
+            self._ledger.bulk.begin()
+            importing = self._loop.create_task(self._import())
         self._event(Tick())
         status_at = 0.0
         while not self._stop.is_set():
@@ -197,6 +247,8 @@ class Coordinator:
                     await self._stop.wait()
             except TimeoutError:
                 continue
+        if importing is not None:
+            await importing
         await self._commit_all()
         self._send_status()
         for inbox in (self._leases, self._collector, self._exchanges):
@@ -207,19 +259,32 @@ class Coordinator:
     # -- events in ----------------------------------------------------------------------------------------------
 
     def _on_lease_frames(self, frames: list[bytes]) -> None:
-        self._on_frame(frames, 2, lambda message: Received(frames[0], message))
+        key = self._leases.user.decode()
+        self._on_frame(self._leases, frames, 2, lambda message: Received(frames[0], message, key))
 
     def _on_result_frames(self, frames: list[bytes]) -> None:
+        key = self._collector.user.decode()
         self._on_frame(
-            frames, 1, lambda message: Collected(message) if isinstance(message, Results | Metrics) else None
+            self._collector,
+            frames,
+            1,
+            lambda message: Collected(message, key) if isinstance(message, Results | Metrics) else None,
         )
 
     def _on_exchange_frames(self, frames: list[bytes]) -> None:
         kinds = Compare | Digest | Discovered | Members
-        self._on_frame(frames, 2, lambda message: Asked(frames[0], message) if isinstance(message, kinds) else None)
+        self._on_frame(
+            self._exchanges,
+            frames,
+            2,
+            lambda message: Asked(frames[0], message) if isinstance(message, kinds) else None,
+        )
 
-    def _on_frame(self, frames: list[bytes], count: int, to_event: Any) -> None:
+    def _on_frame(self, inbox: Inbox, frames: list[bytes], count: int, to_event: Any) -> None:
         try:
+            if self._allowed is not None and self._allowed.name_of(inbox.user) is None:
+                # A connection outlives the key that opened it.
+                raise MessageError("its key was revoked")
             if len(frames) != count:
                 raise MessageError(f"expected {count} frames, got {len(frames)}")
             event = to_event(decode(frames[-1]))
@@ -281,7 +346,10 @@ class Coordinator:
         self._publish(encode(Feed(self._ledger.crawl, topic, json.dumps(payload).encode())))
 
     def _send_status(self) -> None:
-        self._tell("status", status(self._ledger, time.monotonic()))
+        told = status(self._ledger, time.monotonic())
+        if self._gatekeeper is not None:
+            told["connections"] = dict(self._gatekeeper.counts)
+        self._tell("status", told)
 
     def _finish(self, finish: Finish) -> None:
         if finish.complete:
@@ -301,11 +369,49 @@ class Coordinator:
             self._stop.set()
 
     async def _part(self) -> None:
-        """Let workers hear the end and leave, then stop."""
-        deadline = time.monotonic() + PARTING_S
+        """Let workers hear the end and leave, then stop. They may still have to hear who announces what they found."""
+        deadline = time.monotonic() + PARTING_S + (self._settings.origins.patience_s if self._settings.asn else 0.0)
         while self._ledger.workers and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         self._stop.set()
+
+    # -- bulk files ---------------------------------------------------------------------------------------------
+
+    async def _import(self) -> None:
+        """Let the engine take in what bulk files hold, as fast as the disk takes it, until all is read or all stops."""
+        ledger = self._ledger
+        steps = read_files(self._settings.bulk, ledger.coverage.space, self._state, ledger.bulk.imported)
+        executor = ThreadPoolExecutor(1, "bulk")
+        try:
+            while (step := await self._loop.run_in_executor(executor, next, steps, None)) is not None:
+                while self._waiting_bytes > MOST_WAITING_BYTES and not self._stop.is_set():
+                    await asyncio.sleep(0.01)
+                if self._stop.is_set():
+                    return
+                networks = tuple((each.registry, each.range, each.payload) for each in step.networks)
+                self._event(Import(networks, step.progress))
+                if step.done is not None:
+                    self._import_done(step.done)
+            self._event(ImportOver())
+        except sqlite3.Error as error:
+            self._failure = disk_error(self._state, "bulk files cannot be imported", error)
+            self._stop.set()
+        except OSError as error:
+            self._failure = TryAgainError(f"crawl.bulk: {error.filename}: cannot be read: {error.strerror}")
+            self._stop.set()
+        except Exception:
+            self._stop.set()  # a bug of ours: to be seen at once, and not to be waited for
+            raise
+        finally:
+            await self._loop.run_in_executor(executor, steps.close)
+            executor.shutdown(wait=False)
+
+    def _import_done(self, report: FileReport) -> None:
+        for problem in report.problems:
+            self._carry_out(Note("bulk_malformed", {"where": problem}, "warning"))
+        self._carry_out(Note("bulk_read", report.to_map()))
+        if report.whole:
+            self._event(Imported(report.digest, report.to_map()))
 
     # -- group commit -------------------------------------------------------------------------------------------
 
@@ -345,16 +451,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="example: whoismesh-coord --config crawl.toml --listen tcp://127.0.0.1:7700 --state coord-state",
     )
     settings_arguments(parser)
+    prior_arguments(parser)
     parser.add_argument(
         "--listen", required=True, metavar="tcp://HOST:PORT", help="first of four ports in a row; 0 takes free ones"
     )
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder of the ledger")
+    parser.add_argument("--bulk", nargs="+", action="extend", default=[], metavar="FILE", help=BULK_HELP)
+    parser.add_argument("--asn", action="store_true", help=ASN_HELP)
     parser.add_argument("--exit-when-done", action="store_true", help="stop when every address is settled")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed in earlier runs")
+    process.add_keys_argument(parser)
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        settings = load(args.config, os.environ, {"depth": args.depth})
+        flags = {"asn": args.asn or None, "bulk": args.bulk, "depth": args.depth, **prior_flags(args)}
+        settings = load(args.config, os.environ, flags)
 
         async def serve() -> int:
             coordinator = Coordinator(
@@ -364,6 +475,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 exit_when_done=args.exit_when_done,
                 log_level=args.log_level,
                 retry_failed=args.retry_failed,
+                keys=args.keys,
             )
             return await coordinator.run(args.ready_fd, args.lifeline_fd)
 

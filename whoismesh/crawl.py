@@ -204,16 +204,15 @@ def _ended(code: int, child: Child, plan: CrawlPlan) -> WhoismeshError:
     return error
 
 
-def child_environment(space: list[str], contact: str, depth: str | None = None) -> dict[str, str]:
-    """Return this process's environment with settings given as flags in it."""
-    environment = dict(os.environ)
-    if space:
-        environment["WHOISMESH_CRAWL_SPACE"] = ",".join(space)
-    if contact:
-        environment["WHOISMESH_CRAWL_CONTACT"] = contact
-    if depth:
-        environment["WHOISMESH_CRAWL_DEPTH"] = depth
-    return environment
+def child_environment(flags: Mapping[str, Any]) -> dict[str, str]:
+    """Return this process's environment with the settings of [crawl] in it that were given as flags.
+
+    JSON's texts, lists and truth values are TOML's.
+    """
+    given = {
+        name: json.dumps(value, ensure_ascii=False) for name, value in flags.items() if value not in (None, "", [])
+    }
+    return dict(os.environ) | {f"WHOISMESH_CRAWL_{name.upper()}": text for name, text in given.items()}
 
 
 def seconds_since(start: float) -> float:

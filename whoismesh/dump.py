@@ -29,20 +29,25 @@ UNHELD_KINDS = ("unallocated", "reserved", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Unheld:
-    """A range that no network holds: `kind` is "unallocated", "reserved" or "failed", `reason` one line for people."""
+    """A range that no network holds: `kind` is "unallocated", "reserved" or "failed", `reason` one line for people.
+
+    `source` is "delegated" where published statistics said so and nobody was asked, else "".
+    """
 
     kind: str
     range: Range
     reason: str
+    source: str = ""
 
     def to_map(self) -> dict[str, Any]:
         """Return the record as the dump has it."""
-        return {
+        found: dict[str, Any] = {
             "kind": self.kind,
             "first": self.range.first_bytes,
             "last": self.range.last_bytes,
             "reason": self.reason,
         }
+        return found | {"source": self.source} if self.source else found
 
 
 Record = Network | Unheld
@@ -150,7 +155,8 @@ class Dump:
             if kind == "network":
                 return Network.from_map(record)
             if kind in UNHELD_KINDS:
-                return Unheld(kind, Range.from_bytes(record["first"], record["last"]), str(record.get("reason", "")))
+                where = Range.from_bytes(record["first"], record["last"])
+                return Unheld(kind, where, str(record.get("reason", "")), str(record.get("source", "")))
         except DumpError as error:
             raise DumpError(f"{self.path}: {error}") from None
         except (KeyError, TypeError, ValueError) as error:
@@ -212,13 +218,14 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
 class Statistics:
     """What a dump holds. Addresses are counted once however many networks hold them; v4 and v6 together.
 
-    `addresses` are those of all networks, also beyond the space; `held` those of the space. `disagreements` are
-    networks of which the other protocol says something else; a registry's row counts the fields. `problem` says what is
-    wrong with the file, if anything.
+    `addresses` are those of all networks, also beyond the space; `held` those of the space. `announced` counts the
+    networks whose origin AS is known, `disagreements` those of which the other protocol says something else; a
+    registry's row counts the fields. `problem` says what is wrong with the file, if anything.
     """
 
     space: int = 0
     networks: int = 0
+    announced: int = 0
     addresses: int = 0
     held: int = 0
     unallocated: int = 0
@@ -240,6 +247,7 @@ class Statistics:
         """Return plain values for JSON."""
         return {
             "networks": self.networks,
+            "announced": self.announced,
             "addresses": self.addresses,
             "space": self.space,
             "settled": self.settled,
@@ -277,6 +285,7 @@ def statistics(dump: Dump) -> Statistics:
             setattr(found, record.kind, getattr(found, record.kind) + record.range.size)
             continue
         found.networks += 1
+        found.announced += record.asn is not None
         row = found.by_registry.setdefault(record.registry, _empty_row())
         row["networks"] += 1
         found.disagreements += record.also is not None

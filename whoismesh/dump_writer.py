@@ -21,6 +21,7 @@ from typing import IO
 import whoismesh
 from whoismesh import iana
 from whoismesh.addresses import Range
+from whoismesh.answers.cymru import NOBODY, Origin
 from whoismesh.dump import FORMAT, VERSION, Unheld, footer_of
 from whoismesh.errors import DumpError, TryAgainError
 from whoismesh.ledger import Ledger
@@ -70,15 +71,25 @@ def _write(store: LedgerStore, file: IO[bytes]) -> None:
         ledger.replay(result)
     coverage = ledger.coverage
     unheld = heapq.merge(
-        (Unheld("unallocated", each, "no registry knows a registration") for each in coverage.unallocated),
+        (
+            Unheld("unallocated", part, "no registry knows a registration")
+            for each in coverage.unallocated
+            for part in coverage.delegated.missing(each)
+        ),
+        (
+            Unheld("unallocated", part, reason, "delegated")
+            for each, reason in sorted(ledger.account.delegated)
+            for part in coverage.delegated.present(each)
+        ),
         (Unheld("reserved", each, "special-purpose, or given to no registry by IANA") for each in coverage.reserved),
         _failed(ledger),
         key=lambda record: record.range,
     )
+    store.gather_origins()
     disagreements = _Disagreements(store)
     networks = (
-        (where, "network", disagreements.beside(where, _network_record(where, registry, payload)))
-        for where, registry, payload in store.networks()
+        (where, "network", disagreements.beside(where, _network_record(where, registry, payload, origin)))
+        for where, registry, payload, origin in _with_origins(store)
         # The ledger has settled nothing by those that cannot be true. What lies in a network, and beyond the space of
         # the crawl, was not asked for.
         if iana.is_plausible(where) and coverage.space.meets(where)
@@ -116,8 +127,19 @@ def _write(store: LedgerStore, file: IO[bytes]) -> None:
     file.write(pack(footer_of(counts, digest.hexdigest())))
 
 
-def _network_record(where: Range, registry: str, payload: bytes) -> bytes:
-    """Return the payload of a network if it is its record.
+def _with_origins(store: LedgerStore) -> Iterator[tuple[Range, str, bytes, Origin]]:
+    """Yield (range, registry, payload, origin) of all networks: both come sorted, so one look ahead is enough."""
+    origins = store.origins()
+    ahead = next(origins, None)
+    for where, registry, payload in store.networks():
+        while ahead is not None and ahead[0] < where:
+            ahead = next(origins, None)
+        told = ahead is not None and ahead[0] == where
+        yield where, registry, payload, Origin(*ahead[1:]) if told and ahead is not None else NOBODY
+
+
+def _network_record(where: Range, registry: str, payload: bytes, origin: Origin) -> bytes:
+    """Return the payload of a network if it is its record, with who announces it.
 
     The coordinator does not look into payloads; where a damaged host sent another thing, what is known without it
     stands in, so that one record cannot make a dump unreadable.
@@ -125,8 +147,10 @@ def _network_record(where: Range, registry: str, payload: bytes) -> bytes:
     with contextlib.suppress(NotPackedError, DumpError):
         record = unpack(payload)
         if Network.from_map(record).range == where and record.get("kind") == "network":
-            return payload
-    return pack(Network(registry, where).to_map())
+            if origin is NOBODY:
+                return payload
+            return pack(record | {"asn": origin.asn, "asn_cidr": origin.cidr})
+    return pack(Network(registry, where, asn=origin.asn, asn_cidr=origin.cidr).to_map())
 
 
 class _Disagreements:
@@ -142,12 +166,12 @@ class _Disagreements:
             self._next = next(self._coming, None)  # of a network whose result is still on its way
         if self._next is None or self._next[0] != where:
             return record
-        network = Network.from_map(unpack(record))
+        fields = [field for field in COMPARED_FIELDS if field in self._next[1]]
         with contextlib.suppress(NotPackedError, DumpError):
-            also = Network.from_map(unpack(self._next[2]))
-            fields = tuple(field for field in COMPARED_FIELDS if field in self._next[1])
-            if fields and also.source != network.source:
-                return pack(replace(network, also=also, differs=fields).to_map())
+            also = replace(Network.from_map(unpack(self._next[2])), also=None, differs=())
+            values = unpack(record)
+            if fields and also.source != values.get("source", "rdap"):
+                return pack({**values, "also": also.to_map(), "differs": fields})
         return record
 
 

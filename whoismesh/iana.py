@@ -106,6 +106,25 @@ def run_of(family: int, address: int) -> tuple[Range, str] | None:
 
 
 @cache
+def _block_starts(family: int) -> tuple[list[int], list[Range]]:
+    of_family = [block for block, _ in delegations() if block.family == family]
+    return [block.first for block in of_family], of_family
+
+
+def block_of(family: int, address: int) -> Range | None:
+    """Return the block, as IANA lists it, that it gave to a registry and that holds the address, or None."""
+    starts, of_family = _block_starts(family)
+    index = bisect_right(starts, address) - 1
+    return of_family[index] if index >= 0 and of_family[index].last >= address else None
+
+
+def home_of(asked: Range) -> str | None:
+    """Return the registry that IANA gave an address to, or None."""
+    run = run_of(asked.family, asked.first)
+    return run[1] if run is not None else None
+
+
+@cache
 def _open_space(family: int) -> tuple[list[int], list[int]]:
     """Return first and last addresses of what networks can lie in: the runs without special space, in order."""
     _, of_family = _run_starts(family)

@@ -8,7 +8,7 @@ at most and keeps little more than MAX_BODY_BYTES in memory. No key and no passw
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
@@ -16,11 +16,12 @@ import aiohttp
 import whoismesh
 from whoismesh.addresses import format_address
 from whoismesh.answers import Reply
+from whoismesh.answers.cymru import Address, bulk_query
 from whoismesh.answers.text import MAX_BODY_BYTES
 from whoismesh.lanes.descent import Question
 from whoismesh.port43 import NoAnswerError, Port43
 from whoismesh.registries import API_KEY_PARAMETERS
-from whoismesh.settings import RegistrySettings
+from whoismesh.settings import OriginSettings, RegistrySettings
 
 __all__ = ["Lookups", "NoAnswerError"]
 
@@ -80,6 +81,16 @@ class Lookups:
             reason = _discreet(_line(f"{server}: {type(error).__name__}: {error}"), registry, settings)
             raise NoAnswerError(reason, unreachable=False) from None
 
+    async def ask_origins(self, settings: OriginSettings, addresses: Iterable[Address]) -> bytes:
+        """Ask Team Cymru about addresses, in one bulk query. Raises NoAnswerError and nothing else."""
+        try:
+            return await self._port43.ask_in_bulk(settings, bulk_query(addresses))
+        except NoAnswerError as error:
+            raise NoAnswerError(_line(str(error)), unreachable=error.unreachable) from None
+        except Exception as error:
+            reason = _line(f"{settings.whois}: {type(error).__name__}: {error}")
+            raise NoAnswerError(_without_password(reason, settings.proxy), unreachable=False) from None
+
     async def _rdap(
         self, registry: str, settings: RegistrySettings, family: int, address: int, url: str | None
     ) -> Reply:
@@ -132,10 +143,13 @@ def _discreet(text: str, registry: str, settings: RegistrySettings) -> str:
     """Return a text without the key and the proxy's password, should a server or a library repeat them."""
     if settings.api_key:
         text = text.replace(f"{API_KEY_PARAMETERS[registry]}={settings.api_key}", "").replace(settings.api_key, "...")
-    if settings.proxy:
-        password = urlsplit(settings.proxy).password
-        for secret in {password, unquote(password), quote(unquote(password))} if password else ():
-            text = text.replace(secret, "...")
+    return _without_password(text, settings.proxy)
+
+
+def _without_password(text: str, proxy: str) -> str:
+    password = urlsplit(proxy).password if proxy else None
+    for secret in {password, unquote(password), quote(unquote(password))} if password else ():
+        text = text.replace(secret, "...")
     return text
 
 

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from socket import AF_INET, inet_pton
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
@@ -20,9 +21,10 @@ import zmq
 from whoismesh.addresses import parse_address
 from whoismesh.errors import CrawlReplacedError, MessageError, UnavailableError, UsageError, WhoismeshError
 from whoismesh.history import BlockCursor, EventCursor, Happening, KnownBlock, Member
+from whoismesh.keys import Keys
 from whoismesh.listener import Ask, CaughtUp, Event, Heard, Instruction, Listener, Opened, Reopen, Replaced, Tick, Wake
 from whoismesh.messages import Discovered, Feed, Sent, decode, encode, topic
-from whoismesh.sockets import EXCHANGE_OFFSET, FEED_OFFSET, Inbox, open_socket, parse_endpoint
+from whoismesh.sockets import EXCHANGE_OFFSET, FEED_OFFSET, Inbox, connect_with, open_socket, parse_endpoint
 
 #: How long to wait for a coordinator that does not answer, seconds. It tells its status twice a second.
 TIMEOUT_S = 10.0
@@ -49,8 +51,15 @@ class Mesh:
     What is known stays known while the coordinator is away, and also after the block is left.
     """
 
-    def __init__(self, endpoint: str, *, timeout_s: float = TIMEOUT_S, max_events: int = MAX_EVENTS) -> None:
-        """Set up without opening anything. Raises UsageError."""
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        keys: str | Path | None = None,
+        timeout_s: float = TIMEOUT_S,
+        max_events: int = MAX_EVENTS,
+    ) -> None:
+        """Set up without opening anything. Raises UsageError, and ConfigError for the keys."""
         self._host, self._port = parse_endpoint(endpoint, what="the coordinator's address")
         if self._host == "*" or not 0 < self._port <= 65535 - EXCHANGE_OFFSET:
             raise UsageError(
@@ -61,6 +70,7 @@ class Mesh:
         if max_events < 1:
             raise UsageError(f"max_events is {max_events}; expected 1 or more")
         self.endpoint = f"tcp://{self._host}:{self._port}"
+        self._keys = Keys.load(Path(keys)) if keys is not None else None
         self._timeout_s = timeout_s
         self._listener = Listener(max_events)
         self._table = self._listener.replica.table
@@ -207,9 +217,11 @@ class Mesh:
                     await self.news()
         except TimeoutError:
             self.close()
+            about_keys = "allows this key" if self._keys is not None else "takes no keys"
             raise UnavailableError(
                 f"nobody answers at {self.endpoint} within {self._timeout_s:g} s; check the name, that whoismesh-coord "
-                f"runs there, and that its ports {self._port} to {self._port + EXCHANGE_OFFSET} are reachable from here"
+                f"runs there and {about_keys}, and that its ports {self._port} to {self._port + EXCHANGE_OFFSET} are "
+                "reachable from here"
             ) from None
         except BaseException:
             self.close()
@@ -238,8 +250,8 @@ class Mesh:
         for kind in (Discovered, Feed):
             subscriber.setsockopt(zmq.SUBSCRIBE, topic(kind))
         try:
-            subscriber.connect(f"tcp://{self._host}:{self._port + FEED_OFFSET}")
-            dealer.connect(f"tcp://{self._host}:{self._port + EXCHANGE_OFFSET}")
+            connect_with(subscriber, f"tcp://{self._host}:{self._port + FEED_OFFSET}", self._keys)
+            connect_with(dealer, f"tcp://{self._host}:{self._port + EXCHANGE_OFFSET}", self._keys)
         except zmq.ZMQError as error:
             for socket in (subscriber, dealer):
                 socket.close()
@@ -341,10 +353,13 @@ class Stream(Generic[Item]):
         return found
 
 
-def join(endpoint: str, *, timeout_s: float = TIMEOUT_S, max_events: int = MAX_EVENTS) -> Mesh:
+def join(
+    endpoint: str, *, keys: str | Path | None = None, timeout_s: float = TIMEOUT_S, max_events: int = MAX_EVENTS
+) -> Mesh:
     """Join the mesh of the coordinator at `tcp://HOST:PORT`, the first of its four ports, as a listener.
 
-    `timeout_s` is how long to wait for it to answer, `max_events` how many joins and leaves are kept unread.
+    `keys` is the folder that `whoismesh keys add` made for this listener, `timeout_s` how long to wait for an answer,
+    `max_events` how many joins and leaves are kept unread.
     Raises UsageError for a bad argument; entering raises UnavailableError if nobody answers in time::
 
         async with whoismesh.join("tcp://10.0.0.5:7700") as mesh:
@@ -353,4 +368,4 @@ def join(endpoint: str, *, timeout_s: float = TIMEOUT_S, max_events: int = MAX_E
             async for block in mesh.discoveries():
                 print(block)
     """
-    return Mesh(endpoint, timeout_s=timeout_s, max_events=max_events)
+    return Mesh(endpoint, keys=keys, timeout_s=timeout_s, max_events=max_events)

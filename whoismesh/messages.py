@@ -21,6 +21,7 @@ from whoismesh.blocks import LOG_HASH_BYTES, PIECE_ENTRIES, Blocks
 from whoismesh.checks import Check
 from whoismesh.errors import MessageError
 from whoismesh.packing import NotPackedError, pack, unpack
+from whoismesh.prior import Aim
 
 VERSION = 1
 
@@ -37,17 +38,22 @@ MAX_TAILS = 20_000
 
 #: Statuses of results that the coordinator itself puts into its store: a block that workers died over again and again
 #: is given up; everything that failed is to be tried once more; a block that the mesh knows from a process that is gone
-#: with its result gets a number in the accepted log.
-OWN_STATUSES = ABANDONED, RETRY, ADOPTED = "abandoned", "retry", "adopted"
+#: with its result gets a number in the accepted log; a network of a bulk file; a bulk file that was read to its end;
+#: what the prior calls free is settled without a question (the payload is a packed list of [first bytes, last bytes]).
+ABANDONED, RETRY, ADOPTED, BULK, IMPORTED = "abandoned", "retry", "adopted", "bulk", "imported"
+DELEGATED = "delegated"
+OWN_STATUSES = (ABANDONED, RETRY, ADOPTED, BULK, IMPORTED, DELEGATED)
 #: Status of a result that settles nothing: what the other protocol says of a network's address, where it says something
 #: else. `range` is the network's, `payload` the other record, `reason` the fields that differ
 #: (networks.COMPARED_FIELDS), with commas between them.
 DISAGREEMENT = "disagreement"
-
-
-#: Statuses of results that come out of descents (lanes.descents). A network known from what lies around it or in it: a
-#: record that settles nothing. A part of a network, which is held like all of it; what else lies in that is not known.
+#: The same of what Team Cymru told: `payload` is a list of [first bytes, last bytes, asn or nil, asn_cidr or nil].
+ORIGINS = "origins"
+#: What comes out of descents (lanes.descents): a network known from what lies around it or in it; and a part of a
+#: network, which is held like all of it, where what else lies in that is not known.
 ASSIGNMENT, PART = "assignment", "part"
+#: Records only: they settle nothing, name no block and are no lookup's.
+RECORDS_ONLY = (DISAGREEMENT, ORIGINS, ASSIGNMENT)
 
 
 def _pack_range(value: Range) -> list[bytes]:
@@ -93,7 +99,9 @@ class LeaseGrant:
     """Ranges of one registry, lent until they are renewed no more.
 
     `first_in_line` are single addresses that another registry pointed to here, to be asked before the rest. With
-    `verify` a known block is no reason to skip: its result never reached the ledger.
+    `verify` a known block is no reason to skip: its result never reached the ledger. `aims` are the parts of the ranges
+    that the prior takes for one network each, to be asked about first and in this order. After so many `questions`
+    (0: any number) the rest is to be given back: there may be larger gaps elsewhere by then.
     """
 
     lease: int
@@ -101,10 +109,20 @@ class LeaseGrant:
     ranges: tuple[Range, ...]
     first_in_line: bool
     verify: bool
+    aims: tuple[Aim, ...] = ()
+    questions: int = 0
 
     def pack(self) -> list[Any]:
         """Return the fields as msgpack takes them."""
-        return [self.lease, self.registry, [_pack_range(each) for each in self.ranges], self.first_in_line, self.verify]
+        return [
+            self.lease,
+            self.registry,
+            [_pack_range(each) for each in self.ranges],
+            self.first_in_line,
+            self.verify,
+            [[*_pack_range(each), rows] for each, rows in self.aims],
+            self.questions,
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +151,18 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A member of the mesh: its origin and the address of its gossip PUB socket. Its ROUTER is one port above."""
+    """A member of the mesh: its origin and the address of its gossip PUB socket. Its ROUTER is one port above.
+
+    `key` is its public key (Z85), empty where there are no keys.
+    """
 
     origin: int
     gossip: str
+    key: str = ""
 
     def pack(self) -> list[Any]:
         """Return the fields as msgpack takes them."""
-        return [self.origin, self.gossip]
+        return [self.origin, self.gossip, self.key]
 
 
 def _run(value: Any) -> Run:
@@ -180,10 +202,23 @@ def _result(value: Any) -> Result:
     return found
 
 
+def _aim(value: Any) -> Aim:
+    if type(value) is not list or len(value) != 3:
+        raise checks.wrong("a range and a count of rows", value)
+    return Aim(checks.address_range(value[:2]), checks.count(value[2]))
+
+
 _grant = checks.record(
-    LeaseGrant, checks.count, checks.registry, checks.list_of(checks.address_range), checks.flag, checks.flag
+    LeaseGrant,
+    checks.count,
+    checks.registry,
+    checks.list_of(checks.address_range),
+    checks.flag,
+    checks.flag,
+    checks.list_of(_aim),
+    checks.count,
 )
-_peer = checks.record(Peer, checks.count, checks.text)
+_peer = checks.record(Peer, checks.count, checks.text, checks.public_key)
 
 
 def _members_version(value: Any) -> tuple[int, int]:
@@ -248,7 +283,7 @@ class Welcome(Message):
         "feed": checks.count,
         "exchange": checks.count,
         "renew_s": checks.number,
-        "unlimited": checks.list_of(checks.registry, 5),
+        "unlimited": checks.list_of(checks.asked, 6),
         "clock_s": checks.number,
     }
     origin: int
@@ -346,7 +381,7 @@ class PermitRequest(Message):
     """Worker to coordinator: it could use `count` lookups of that registry's budget; replaces its earlier wish."""
 
     TYPE = 9
-    CHECKS: ClassVar = {"origin": checks.count, "registry": checks.registry, "count": checks.count}
+    CHECKS: ClassVar = {"origin": checks.count, "registry": checks.asked, "count": checks.count}
     origin: int
     registry: str
     count: int
@@ -362,7 +397,7 @@ class Permits(Message):
 
     TYPE = 10
     CHECKS: ClassVar = {
-        "registry": checks.registry,
+        "registry": checks.asked,
         "clock_s": checks.number,
         "delays_s": checks.list_of(checks.number, 1_000),
         "wait_s": checks.number,

@@ -26,28 +26,35 @@ from whoismesh.gossip.events import (
     Reply,
     Say,
 )
+from whoismesh.keys import Keys
 from whoismesh.messages import Compare, Digest, Discovered, Members, Sent, decode, encode, topic
-from whoismesh.sockets import Inbox, bind_ports, open_socket, parse_endpoint
+from whoismesh.sockets import Inbox, bind_ports, connect_with, listen_with, open_socket, parse_endpoint
 
 
 class Node:
     """The sockets. `on_event` is given what comes in; `carry_out` does what the engine says."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], host: str, port: int, on_event: Callable[[Incoming], None]
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        host: str,
+        port: int,
+        on_event: Callable[[Incoming], None],
+        keys: Keys | None = None,
     ) -> None:
         """Bind on the interface `host`, at `port` and the one above; 0 finds two. Raises UnavailableError."""
         self._context = context
         self._on_event = on_event
+        self._keys = keys
         self.dropped = 0
-        self._publisher = open_socket(context, zmq.PUB)
-        router = open_socket(context, zmq.ROUTER)
+        self._publisher = listen_with(open_socket(context, zmq.PUB), keys)
+        router = listen_with(open_socket(context, zmq.ROUTER), keys)
         bound = bind_ports([self._publisher, router], host, port)
         self.address = f"tcp://{host}:{bound}"
         self._router = Inbox(router, self._on_router_frames)
         self._feed = self._subscriber(self._on_feed_frames, Discovered, Members)
         self._peers = self._subscriber(self._on_peer_frames, Discovered)
-        self._listens_to: set[str] = set()
+        self._listens_to: dict[str, str] = {}
         self._feed_at = self._exchange_at = ""
         self._dealer: Inbox | None = None
         self._exchange = 0
@@ -63,7 +70,7 @@ class Node:
         if feed != self._feed_at:
             if self._feed_at:
                 self._feed.socket.disconnect(self._feed_at)
-            self._feed.socket.connect(feed)
+            connect_with(self._feed.socket, feed, self._keys)
         self._feed_at, self._exchange_at = feed, exchange
 
     def close(self) -> None:
@@ -113,10 +120,10 @@ class Node:
                     self._publisher.send(encode(message), zmq.NOBLOCK)
                 except zmq.ZMQError:
                     self.dropped += 1
-            case Listen(gossip):
-                self._listen(set(gossip))
-            case Open(number, gossip):
-                self._open(number, gossip)
+            case Listen(gossip, keys):
+                self._listen(dict(zip(gossip, keys or ("",) * len(gossip), strict=True)))
+            case Open(number, gossip, key):
+                self._open(number, gossip, key)
             case Say(message):
                 if self._dealer is not None:
                     self._dealer.send(encode(message))
@@ -125,31 +132,38 @@ class Node:
             case Close():
                 self._shut()
 
-    def _listen(self, wanted: set[str]) -> None:
-        for gossip in wanted - self._listens_to:
-            try:
-                parse_endpoint(gossip, what="a peer's address")
-                self._peers.socket.connect(gossip)
-            except (UsageError, zmq.ZMQError):
-                self.dropped += 1
-                wanted = wanted - {gossip}
-        for gossip in self._listens_to - wanted:
+    def _listen(self, wanted: dict[str, str]) -> None:
+        """Listen to these addresses, each with its public key; one of another key than before is another peer."""
+        for gossip in [each for each, key in self._listens_to.items() if wanted.get(each) != key]:
             self._peers.socket.disconnect(gossip)
-        self._listens_to = wanted
+            del self._listens_to[gossip]
+        for gossip, key in wanted.items():
+            if gossip not in self._listens_to and self._connect(self._peers.socket, gossip, 0, key):
+                self._listens_to[gossip] = key
 
-    def _open(self, number: int, gossip: str) -> None:
+    def _connect(self, socket: zmq.Socket[bytes], gossip: str, offset: int, key: str) -> bool:
+        try:
+            host, port = parse_endpoint(gossip, what="a peer's address")
+            connect_with(socket, f"tcp://{host}:{port + offset}" if offset else gossip, self._keys, key.encode())
+        except (UsageError, zmq.ZMQError):
+            self.dropped += 1
+            return False
+        return True
+
+    def _connect_to_coordinator(self, dealer: zmq.Socket[bytes]) -> bool:
+        try:
+            connect_with(dealer, self._exchange_at, self._keys)
+        except zmq.ZMQError:
+            self.dropped += 1
+            return False
+        return True
+
+    def _open(self, number: int, gossip: str, key: str) -> None:
         self._shut()
         self._exchange = number
         dealer = open_socket(self._context, zmq.DEALER)
-        try:
-            if gossip:
-                host, port = parse_endpoint(gossip, what="a peer's address")
-                dealer.connect(f"tcp://{host}:{port + 1}")
-            else:
-                dealer.connect(self._exchange_at)
-        except (UsageError, zmq.ZMQError):
-            self.dropped += 1  # no answer comes, so the engine tries another
-            dealer.close()
+        if not (self._connect(dealer, gossip, 1, key) if gossip else self._connect_to_coordinator(dealer)):
+            dealer.close()  # no answer comes, so the engine tries another
             return
         self._dealer = Inbox(dealer, self._on_dealer_frames)
 

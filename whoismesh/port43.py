@@ -16,7 +16,7 @@ from whoismesh.addresses import format_address
 from whoismesh.answers.text import MAX_BODY_BYTES
 from whoismesh.errors import WhoismeshError
 from whoismesh.lanes.descent import Question, Relation
-from whoismesh.settings import RegistrySettings
+from whoismesh.settings import OriginSettings, RegistrySettings
 
 #: What each registry wants to be asked. RIPE-like: no contacts (-r), no grouping (-G), only address objects; ARIN:
 #: networks in full (n +); LACNIC: the bare address.
@@ -105,6 +105,21 @@ class Port43:
         except TimeoutError:
             raise NoAnswerError(f"{settings.whois}: timed out", unreachable=False) from None
 
+    async def ask_in_bulk(self, settings: OriginSettings, query: bytes) -> bytes:
+        """Send a query of many lines over a connection of its own; return what comes until it ends, else as `ask`."""
+        try:
+            async with asyncio.timeout(settings.timeout_s):
+                link = await self._connect(settings)
+                try:
+                    link.writer.write(query)
+                    return await _read_to_the_end(link.reader, settings.read_timeout_s)
+                finally:
+                    link.writer.close()
+        except TimeoutError:
+            raise NoAnswerError(f"{settings.whois}: timed out", unreachable=False) from None
+        except OSError as error:
+            raise NoAnswerError(f"{settings.whois}: {error.strerror or error}", unreachable=False) from None
+
     async def _ask(self, registry: str, settings: RegistrySettings, query: str) -> bytes:
         kept = self._kept(registry)
         link = kept or await self._connect(settings)
@@ -151,7 +166,7 @@ class Port43:
         timer.cancel()
         link.writer.close()
 
-    async def _connect(self, settings: RegistrySettings) -> _Link:
+    async def _connect(self, settings: RegistrySettings | OriginSettings) -> _Link:
         try:
             async with asyncio.timeout(settings.connect_timeout_s):
                 if settings.proxy:
@@ -163,7 +178,7 @@ class Port43:
         except OSError as error:
             raise NoAnswerError(f"{settings.whois}: {error.strerror or error}", unreachable=True) from None
 
-    async def _through(self, settings: RegistrySettings) -> _Link:
+    async def _through(self, settings: RegistrySettings | OriginSettings) -> _Link:
         """Connect through an HTTP proxy (CONNECT, RFC 9110 section 9.3.6)."""
         proxy = urlsplit(settings.proxy)
         secure = proxy.scheme == "https"
@@ -187,3 +202,15 @@ class Port43:
             code = status[0][:20].decode("ascii", "replace") if status else "no HTTP"
             raise NoAnswerError(f"{settings.whois}: the proxy does not connect ({code})", unreachable=True)
         return _Link(reader, writer)
+
+
+async def _read_to_the_end(reader: asyncio.StreamReader, silence_s: float) -> bytes:
+    """Return all that comes, one byte more than MAX_BODY_BYTES at most. Raises TimeoutError, OSError."""
+    body = bytearray()
+    while len(body) <= MAX_BODY_BYTES:
+        async with asyncio.timeout(silence_s):
+            chunk = await reader.read(_CHUNK_BYTES)
+        if not chunk:
+            break
+        body += chunk
+    return bytes(body[: MAX_BODY_BYTES + 1])

@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 from whoismesh.errors import ConfigError, UsageError
 
@@ -20,6 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ready-fd", type=int, metavar="N", help="write a line to this descriptor when ready, and close it"
     )
     group.add_argument("--lifeline-fd", type=int, metavar="N", help="stop at once when this descriptor reaches its end")
+
+
+def add_keys_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --keys."""
+    parser.add_argument(
+        "--keys", type=Path, metavar="FOLDER", help="keys for all links, made by `whoismesh keys` (or mesh.keys)"
+    )
 
 
 def tell_ready(descriptor: int | None, line: str) -> None:

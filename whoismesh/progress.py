@@ -55,6 +55,12 @@ class Progress:
         self._console.print(Text(f"{event.get('level')}: {event.get('event')} {fields}"))
 
     def _lines(self, status: dict[str, Any]) -> tuple[str, str]:
+        if (importing := status.get("importing")) is not None:
+            what = "reading" if importing["reading"] else "importing"
+            return (
+                f"{what} {importing['file']}: {importing['share']:.0%}, {importing['objects']:,} objects",
+                f"{status['networks']:,} networks, {_share(status):.1%} of the space",
+            )
         rate = sum(row["rate"] for row in status["by_registry"].values())
         return (
             f"{status['networks']:,} networks, {_share(status):.1%} of the space, {self._left(status)}",

@@ -14,6 +14,9 @@ REGISTRIES = ("arin", "ripencc", "apnic", "lacnic", "afrinic")
 
 PROTOCOLS = ("rdap", "whois")
 
+#: The name of Team Cymru's budget, in batches, beside those of the registries.
+ORIGINS_BUDGET = "origins"
+
 
 @dataclass(frozen=True, slots=True)
 class RegistryDefaults:

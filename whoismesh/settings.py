@@ -26,6 +26,8 @@ ENVIRONMENT_PREFIX = "WHOISMESH_"
 MOST_CONTACT = 200
 #: Members of one mesh: ports of one host's coordinator, four connections each.
 MOST_MEMBERS = 10_000
+#: Addresses of one bulk query: 150 bytes of answer each, which stay under the longest answer that is read (1 MiB).
+MOST_BATCH = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +55,60 @@ class RegistrySettings:
     @property
     def whois_address(self) -> tuple[str, int]:
         """Host and port of the WHOIS server."""
-        host, _, port = self.whois.rpartition(":")
-        return host.strip("[]"), int(port)
+        return _host_and_port(self.whois)
+
+
+@dataclass(frozen=True, slots=True)
+class OriginSettings:
+    """How Team Cymru is asked who announces an address, where `crawl.asn` wants it.
+
+    `rate` is batches a second, for the whole fleet: no number is published, bulk queries of some thousand addresses are
+    what it asks for, and who sends single queries in numbers is null-routed. `batch` is the most addresses of one,
+    `patience_s` how long the end of a crawl waits for what is under way; the others are as in RegistrySettings.
+    """
+
+    whois: str = "whois.cymru.com:43"
+    rate: float = 0.2
+    batch: int = 1_000
+    patience_s: float = 60.0
+    timeout_s: float = 120.0
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 60.0
+    proxy: str = field(default="", repr=False)
+
+    @property
+    def whois_address(self) -> tuple[str, int]:
+        """Host and port of the WHOIS server."""
+        return _host_and_port(self.whois)
 
 
 @dataclass(frozen=True, slots=True)
 class MeshSettings:
-    """How many there are, and how many listen to how many (see gossip.peers)."""
+    """How many there are, how many listen to how many (see gossip.peers), and the folder of this host's keys."""
 
     most_members: int = 1_000
     full_mesh: int = FULL_MESH
     links: int = LINKS
+    keys: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a crawl. `space` is empty where only a worker's part is needed."""
+    """All settings of a crawl. `space` is empty where only a worker's part is needed.
+
+    `prior` are files of the registries' published statistics; with `prior_settles` what they call free is not asked.
+    """
 
     space: tuple[Range, ...] = ()
     contact: str = ""
+    prior: tuple[Path, ...] = ()
+    prior_settles: bool = True
     lease_s: float = 60.0
     attempts: int = 3
     give_up_s: float = 20.0
+    asn: bool = False
+    bulk: tuple[Path, ...] = ()
+    origins: OriginSettings = OriginSettings()
     depth: str = ALLOCATIONS
     assignment_v4: int = 24
     assignment_v6: int = 48
@@ -88,9 +122,14 @@ class Settings:
 
     @property
     def asks_the_real_registries(self) -> bool:
-        """Tell whether any server is not on this machine's loopback."""
+        """Tell whether any server that is asked is not on this machine's loopback, Team Cymru's counted."""
+        return not self.practises or (self.asn and not _is_loopback(self.origins.whois_address[0]))
+
+    @property
+    def practises(self) -> bool:
+        """Tell whether all registries are on this machine's loopback."""
         servers = [(each.rdap, each.whois_address[0]) for each in self.registries.values()]
-        return not all(_is_loopback(urlsplit(rdap).hostname or "") and _is_loopback(host) for rdap, host in servers)
+        return all(_is_loopback(urlsplit(rdap).hostname or "") and _is_loopback(host) for rdap, host in servers)
 
     @property
     def bases(self) -> dict[str, str]:
@@ -109,7 +148,7 @@ def load(
     *,
     needs_space: bool = True,
 ) -> Settings:
-    """Read the settings. `flags` has `space` (list of texts), `contact` and `depth` where they were given.
+    """Read the settings. `flags` has those of [crawl] that were given on the command line, by name.
 
     Raises ConfigError with every problem found.
     """
@@ -117,13 +156,18 @@ def load(
     table = reader.file(path)
     reader.environment(table, environment)
     for name, value in (flags or {}).items():
-        if value:
+        if value not in (None, "", []):
             reader.lay_over(table, ("crawl", name), value, "command line")
     settings = reader.settings(table, needs_space=needs_space)
     if settings.asks_the_real_registries and not settings.contact and not reader.problems:
         reader.problems.append(
             "crawl.contact is missing: the real registries are asked only with an address at which they can reach you; "
             'give --contact noc@example.org or contact = "noc@example.org"'
+        )
+    if settings.asn and settings.practises and "whois" not in table.get("origins", {}) and not reader.problems:
+        reader.problems.append(
+            "crawl.asn: the registries are on loopback and Team Cymru is not: expected the practice server in "
+            "origins.whois (write the config anew with `whoismesh practice --config-out`)"
         )
     if reader.problems:
         raise ConfigError(*reader.problems)
@@ -174,8 +218,8 @@ class _Reader:
 
     def settings(self, table: Mapping[str, Any], *, needs_space: bool) -> Settings:
         for key in table:
-            if key not in ("crawl", "mesh", "registries"):
-                self._problem(key, "no such section; expected [crawl], [mesh] or [registries.NAME]")
+            if key not in ("crawl", "mesh", "origins", "registries"):
+                self._problem(key, "no such section; expected [crawl], [mesh], [origins] or [registries.NAME]")
         crawl = self._section(table, "crawl", _CRAWL)
         mesh = self._section(table, "mesh", _MESH)
         space: tuple[Range, ...] = ()
@@ -198,17 +242,24 @@ class _Reader:
         return Settings(
             space=space,
             contact=self._contact(crawl.get("contact", "")),
+            prior=self._paths("crawl.prior", crawl.get("prior", [])),
+            prior_settles=self._flag("crawl.prior_settles", crawl.get("prior_settles", True)),
             lease_s=self._seconds("crawl.lease_s", crawl.get("lease_s", 60.0)),
             attempts=self._count("crawl.attempts", crawl.get("attempts", 3)),
             give_up_s=self._number("crawl.give_up_s", crawl.get("give_up_s", 20.0)),
+            asn=self._flag("crawl.asn", crawl.get("asn", False)),
+            bulk=self._paths("crawl.bulk", crawl.get("bulk", [])),
+            origins=self._origins(table),
             depth=self._depth("crawl.depth", crawl.get("depth", ALLOCATIONS)),
             assignment_v4=self._count("crawl.assignment_v4", crawl.get("assignment_v4", 24), 32),
             assignment_v6=self._count("crawl.assignment_v6", crawl.get("assignment_v6", 48), 128),
             mesh=MeshSettings(
-                **{
-                    each.name: self._count(f"mesh.{each.name}", mesh.get(each.name, each.default), MOST_MEMBERS)
-                    for each in fields(MeshSettings)
-                }
+                most_members=self._count(
+                    "mesh.most_members", mesh.get("most_members", MeshSettings().most_members), MOST_MEMBERS
+                ),
+                full_mesh=self._count("mesh.full_mesh", mesh.get("full_mesh", FULL_MESH), MOST_MEMBERS),
+                links=self._count("mesh.links", mesh.get("links", LINKS), MOST_MEMBERS),
+                keys=self._folder("mesh.keys", mesh.get("keys", "")),
             ),
             registries={registry: self._registry(registries, registry) for registry in REGISTRIES},
         )
@@ -234,6 +285,17 @@ class _Reader:
             compare=self._compare(f"{where}.compare", section.get("compare", 0.0), protocols),
             proxy=self._proxy(f"{where}.proxy", section.get("proxy", "")),
             api_key=self._api_key(where, name, section.get("api_key", ""), section.get("rdap", default.rdap)),
+        )
+
+    def _origins(self, table: Mapping[str, Any]) -> OriginSettings:
+        section = self._section(table, "origins", _ORIGINS)
+        found = {each.name: section.get(each.name, each.default) for each in fields(OriginSettings)}
+        return OriginSettings(
+            whois=self._host_port("origins.whois", found["whois"]),
+            rate=self._number("origins.rate", found["rate"]),
+            batch=self._count("origins.batch", found["batch"], MOST_BATCH),
+            proxy=self._proxy("origins.proxy", found["proxy"]),
+            **{name: self._seconds(f"origins.{name}", found[name]) for name in found if name.endswith("_s")},
         )
 
     # -- one value each -----------------------------------------------------------------------------------------
@@ -279,6 +341,18 @@ class _Reader:
         self._problem(key, f'expected "{ALLOCATIONS}" or "{ASSIGNMENTS}"', value)
         return ALLOCATIONS
 
+    def _paths(self, key: str, value: Any) -> tuple[Path, ...]:
+        if isinstance(value, list) and all(isinstance(each, str) and each for each in value):
+            return tuple(map(Path, value))
+        self._problem(key, "expected a list of files", value)
+        return ()
+
+    def _flag(self, key: str, value: Any) -> bool:
+        if not isinstance(value, bool):
+            self._problem(key, "expected true or false", value)
+            return False
+        return value
+
     def _compare(self, key: str, value: Any, protocols: tuple[str, ...]) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             self._problem(key, "expected a share of 0 to 1", value)
@@ -287,6 +361,12 @@ class _Reader:
         else:
             return float(value)
         return 0.0
+
+    def _folder(self, key: str, value: Any) -> Path | None:
+        if isinstance(value, str):
+            return Path(value) if value else None
+        self._problem(key, "expected a folder", value)
+        return None
 
     def _contact(self, value: Any) -> str:
         if value == "":
@@ -356,17 +436,24 @@ class _Reader:
         return PROTOCOLS
 
 
-_CRAWL = frozenset({"space", "contact", "lease_s", "attempts", "give_up_s", "depth", "assignment_v4", "assignment_v6"})
+_CRAWL = frozenset(
+    {
+        *("space", "contact", "prior", "prior_settles", "lease_s", "attempts", "give_up_s", "asn", "bulk"),
+        *("depth", "assignment_v4", "assignment_v6"),
+    }
+)
 _MESH = frozenset(each.name for each in fields(MeshSettings))
+_ORIGINS = frozenset(each.name for each in fields(OriginSettings))
 _REGISTRY = frozenset(each.name for each in fields(RegistrySettings))
-_LISTS = frozenset({"space", "protocols"})
-_TEXTS = frozenset({"proxy", "api_key"})
+_LISTS = frozenset({"space", "protocols", "prior", "bulk"})
+_TEXTS = frozenset({"proxy", "api_key", "keys"})
 #: Every variable there is, and the keys it goes to.
 _VARIABLES = {
     ENVIRONMENT_PREFIX + "_".join(keys).upper(): keys
     for keys in (
         *(("crawl", key) for key in _CRAWL),
         *(("mesh", key) for key in _MESH),
+        *(("origins", key) for key in _ORIGINS),
         *(("registries", registry, key) for registry in REGISTRIES for key in _REGISTRY),
     )
 }
@@ -387,6 +474,11 @@ def _from_text(text: str, *, list_wanted: bool) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _host_and_port(whois: str) -> tuple[str, int]:
+    host, _, port = whois.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _host_of(url: Any) -> str:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import zmq
 
-from whoismesh.errors import UnavailableError, UsageError
+from whoismesh.errors import ConfigError, UnavailableError, UsageError
+from whoismesh.keys import Keys
 from whoismesh.messages import MAX_FRAME_BYTES
 
 #: Messages queued for one peer: leases, permits and news, 20 s of them at the most that one peer sends (FLUSH_S). A
@@ -47,6 +49,8 @@ HANDSHAKE_MS = 5_000
 BACKLOG = 4_096
 #: Which of the coordinator's ports in a row is for what, counted from the ROUTER's.
 RESULTS_OFFSET, FEED_OFFSET, EXCHANGE_OFFSET = 1, 2, 3
+#: What the gatekeeper is asked about. Any text will do; without one libzmq does not ask.
+ZAP_DOMAIN = b"whoismesh"
 #: Frames taken in, and time spent on them (seconds), before others get a turn: a piece of a log takes some 6 ms.
 DRAIN_FRAMES, DRAIN_S = 1_000, 0.01
 
@@ -87,11 +91,48 @@ def open_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socke
     return socket
 
 
+def listen_with(socket: zmq.Socket[bytes], keys: Keys | None) -> zmq.Socket[bytes]:
+    """Let a socket that will be bound take encrypted connections only, of keys that the gatekeeper lets in."""
+    if keys is not None:
+        socket.setsockopt(zmq.CURVE_SERVER, 1)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
+        socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+    return socket
+
+
+def connect_with(socket: zmq.Socket[bytes], endpoint: str, keys: Keys | None, theirs: bytes | None = None) -> None:
+    """Connect, encrypted, to who has that public key and nobody else; the coordinator where none is given.
+
+    The key is that of this connection: the next one of the same socket may be to another. Raises zmq.ZMQError.
+    """
+    if keys is not None:
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
+        socket.setsockopt(zmq.CURVE_SERVERKEY, keys.coordinator if theirs is None else theirs)
+    socket.connect(endpoint)
+
+
+def refuse_strangers(host: str, keys: Keys | None) -> None:
+    """See that nobody listens beyond this machine without keys. Raises ConfigError."""
+    if keys is not None or host == "localhost":
+        return
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host.strip("[]")).is_loopback:
+            return
+    raise ConfigError(
+        f"{host}: anybody who reaches this address could take part in the mesh; make keys with `whoismesh keys new` "
+        "and give --keys FOLDER, or listen on 127.0.0.1"
+    )
+
+
 class Inbox:
     """A socket tied to the running asyncio loop: each frame that comes in goes to `on_frames`.
 
     The file descriptor of a ZeroMQ socket is edge-triggered and shared by both directions: it is drained until empty,
     and looked at again after every send. After a send that was not taken, `on_room` is called when one may be.
+
+    `user` is the public key of who sent the frames at hand, empty where there are no keys.
     """
 
     def __init__(
@@ -102,6 +143,8 @@ class Inbox:
     ) -> None:
         self.socket = socket
         self.dropped = 0
+        self.user = b""
+        self._has_users = bool(socket.getsockopt(zmq.CURVE_SERVER))
         self._on_frames = on_frames
         self._on_room = on_room
         self._refused = False
@@ -155,7 +198,7 @@ class Inbox:
             if self.socket.closed or self._paused:
                 return
             try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+                frames = self._receive()
             except zmq.ZMQError:
                 self._tell_of_room()
                 return
@@ -168,6 +211,16 @@ class Inbox:
             if self._loop.time() >= until:
                 break
         self._schedule()
+
+    def _receive(self) -> list[bytes]:
+        if not self._has_users:
+            return self.socket.recv_multipart(zmq.NOBLOCK)
+        frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        try:
+            self.user = str(frames[-1].get("User-Id")).encode()
+        except zmq.ZMQError:
+            self.user = b""  # it was sent before the handshake was over; there is no such message
+        return [each.bytes for each in frames]
 
     def _tell_of_room(self) -> None:
         if self._refused and int(self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT:

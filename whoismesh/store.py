@@ -14,12 +14,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from whoismesh.addresses import Range
 from whoismesh.checks import CRAWL_ID_BYTES
 from whoismesh.depth import ALLOCATIONS
 from whoismesh.errors import StateError
-from whoismesh.messages import ABANDONED, ADOPTED, ASSIGNMENT, DISAGREEMENT, RETRY, Result
+from whoismesh.messages import DISAGREEMENT, IMPORTED, ORIGINS, OWN_STATUSES, RECORDS_ONLY, RETRY, Result
+from whoismesh.origins import read_origins
+from whoismesh.packing import unpack
 from whoismesh.registries import REGISTRIES
 from whoismesh.storage import open_database, transaction
 
@@ -162,12 +165,37 @@ class LedgerStore:
         """
         query = (
             "SELECT first, last, registry, payload FROM results WHERE number IN (SELECT max(number) FROM results "
-            "WHERE status IN ('network', 'assignment') "
+            "WHERE status IN ('network', 'bulk', 'assignment') "
             "AND length(asked) = length(first) AND asked BETWEEN first AND last "
             "GROUP BY first, last) ORDER BY length(first), first, last"
         )
         for first, last, registry, payload in self._database.execute(query):
             yield Range.from_bytes(first, last), registry, payload
+
+    def imported(self) -> list[dict[str, Any]]:
+        """Return what is known of each bulk file that was read to its end (ledger.bulk)."""
+        query = "SELECT payload FROM results WHERE status = ? ORDER BY number"
+        return [unpack(payload) for (payload,) in self._database.execute(query, (IMPORTED,))]
+
+    def gather_origins(self) -> None:
+        """Make what Team Cymru told of each network a table that this connection sees alone; the newest counts.
+
+        It lies in a temporary file, so memory stays bounded. What a damaged worker sent instead is left out.
+        """
+        self._database.execute("DROP TABLE IF EXISTS temp.origins")
+        self._database.execute(
+            "CREATE TEMP TABLE origins (first BLOB NOT NULL, last BLOB NOT NULL, asn INTEGER, cidr TEXT, "
+            "PRIMARY KEY (first, last)) WITHOUT ROWID"
+        )
+        query = "SELECT payload FROM results WHERE status = ? ORDER BY number"
+        for (payload,) in self._database.execute(query, (ORIGINS,)):
+            self._database.executemany("INSERT OR REPLACE INTO temp.origins VALUES (?, ?, ?, ?)", read_origins(payload))
+
+    def origins(self) -> Iterator[tuple[Range, int | None, str | None]]:
+        """Yield (range, asn, asn_cidr) of what `gather_origins` gathered, sorted as `networks` are."""
+        query = "SELECT first, last, asn, cidr FROM temp.origins ORDER BY length(first), first, last"
+        for first, last, asn, cidr in self._database.execute(query):
+            yield Range.from_bytes(first, last), asn, cidr
 
     def disagreements(self) -> Iterator[tuple[Range, tuple[str, ...], bytes]]:
         """Yield (range of the network, fields, payload of the other record), the newest of each network, sorted so."""
@@ -186,11 +214,21 @@ class LedgerStore:
         """
         rows = self._database.execute("SELECT origin, counters FROM counters")
         found: dict[int, dict[str, float]] = {origin: json.loads(text) for origin, text in rows}
-        asked = "SELECT origin, count(*) FROM results WHERE status NOT IN (?, ?, ?, ?) GROUP BY origin"
-        for origin, count in self._database.execute(asked, (ABANDONED, ADOPTED, RETRY, ASSIGNMENT)):
+        none = (*OWN_STATUSES, *RECORDS_ONLY)
+        marks = ", ".join("?" * len(none))
+        asked = f"SELECT origin, count(*) FROM results WHERE status NOT IN ({marks}) GROUP BY origin"  # noqa: S608
+        for origin, count in self._database.execute(asked, none):
             counters = found.setdefault(origin, {})
             counters["lookups"] = max(float(count), counters.get("lookups", 0.0))
         return found
+
+    def count_missing_origins(self) -> int:
+        """Return how many networks Team Cymru was not asked about, or did not answer for; after `gather_origins`."""
+        query = (
+            "SELECT count(*) FROM (SELECT DISTINCT first, last FROM results WHERE status = 'network') AS found "
+            "WHERE NOT EXISTS (SELECT 1 FROM temp.origins WHERE first = found.first AND last = found.last)"
+        )
+        return int(self._database.execute(query).fetchone()[0])
 
     def count_duplicates(self) -> int:
         """Return how many answers told of a network that another answer had told of already."""

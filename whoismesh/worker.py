@@ -13,22 +13,26 @@ import socket
 import sqlite3
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import zmq
 
 from whoismesh import process
 from whoismesh.blocks import Blocks
-from whoismesh.command import run_command, settings_arguments
+from whoismesh.command import ASN_HELP, run_command, settings_arguments
 from whoismesh.depth import ASSIGNMENTS
 from whoismesh.errors import MessageError, StateError, TryAgainError, UsageError, WhoismeshError
+from whoismesh.gatekeeper import Gatekeeper
 from whoismesh.gossip.events import Found
 from whoismesh.gossip.peers import Peers
+from whoismesh.keys import Keys
 from whoismesh.lanes import Lanes
 from whoismesh.lanes.events import (
     Ask,
+    AskOrigins,
     Broken,
     Drain,
     Event,
@@ -37,6 +41,8 @@ from whoismesh.lanes.events import (
     Joined,
     Keep,
     Note,
+    OriginsBroken,
+    OriginsReplied,
     Received,
     Recovered,
     Replied,
@@ -52,7 +58,7 @@ from whoismesh.messages import Metrics, decode, encode
 from whoismesh.node import Node
 from whoismesh.outbox import Outbox
 from whoismesh.settings import Settings, load
-from whoismesh.sockets import Inbox, open_socket, parse_endpoint
+from whoismesh.sockets import Inbox, connect_with, open_socket, parse_endpoint, refuse_strangers
 from whoismesh.spool import Spool
 from whoismesh.storage import disk_error, lock_folder
 
@@ -99,8 +105,10 @@ class Worker:
         source_address: str | None,
         share: Share,
         log_level: str,
+        keys: Path | None = None,
     ) -> None:
         self._settings = settings
+        self._key_folder = keys or settings.mesh.keys
         self._coordinator = parse_endpoint(coordinator, what="--coord")
         self._listen = parse_endpoint(listen) if listen else None
         self._source = source_address
@@ -115,6 +123,7 @@ class Worker:
         self._asking: set[asyncio.Task[None]] = set()
         self._dropped = 0
         self._welcome: Joined | None = None
+        self._gatekeeper: Gatekeeper | None = None
 
     async def run(self, ready_fd: int | None, lifeline_fd: int | None) -> int:
         """Work until the crawl is done or a signal. Raises WhoismeshError."""
@@ -141,7 +150,14 @@ class Worker:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             listen_host, listen_port = self._listen or (_interface_towards(self._coordinator), 0)
-            self._node = Node(self._context, listen_host, listen_port, self._event)
+            keys = self._keys = Keys.load(self._key_folder) if self._key_folder is not None else None
+            refuse_strangers(listen_host, keys)
+            peers = Peers(mesh.full_mesh, mesh.links)
+            if keys is not None:
+                # Who is let in here is for the coordinator alone to say.
+                peers.believes_peers = False
+                self._gatekeeper = Gatekeeper(self._context, lambda public: peers.has_key(public.decode()))
+            self._node = Node(self._context, listen_host, listen_port, self._event, keys)
             process_name = f"{host}:{os.getpid()}"
             self._lanes = Lanes(
                 lanes,
@@ -149,11 +165,12 @@ class Worker:
                 process_name,
                 random.random,
                 self._node.address,
-                Peers(mesh.full_mesh, mesh.links),
+                peers,
+                (self._settings.origins.batch, self._settings.origins.patience_s) if self._settings.asn else None,
                 self._settings.smallest_assignments if self._settings.depth == ASSIGNMENTS else None,
             )
             dealer = open_socket(self._context, zmq.DEALER)
-            dealer.connect(self._where)
+            connect_with(dealer, self._where, keys)
             self._leases = Inbox(dealer, self._on_lease_frames)
             process.on_signals(lambda: self._event(Drain()), self._stop.set)
             process.on_parent_death(lifeline_fd, self._stop.set)
@@ -210,6 +227,7 @@ class Worker:
             hits=counters["hits"],
             undelivered=len(self._lanes.findings.unacknowledged),
             frames_dropped=self._dropped + self._node.dropped,
+            **({"connections": dict(self._gatekeeper.counts)} if self._gatekeeper is not None else {}),
         )
 
     # -- events in ----------------------------------------------------------------------------------------------
@@ -245,9 +263,9 @@ class Worker:
     def _carry_out(self, instruction: Instruction) -> None:
         match instruction:
             case Ask():
-                task = self._loop.create_task(self._ask(instruction))
-                self._asking.add(task)
-                task.add_done_callback(self._asking.discard)
+                self._start(self._ask(instruction))
+            case AskOrigins():
+                self._start(self._ask_origins(instruction))
             case Keep():
                 self._kept.append(instruction)
                 if not self._flushing:
@@ -287,6 +305,21 @@ class Worker:
         if not self._stop.is_set():
             self._event(event)
 
+    async def _ask_origins(self, batch: AskOrigins) -> None:
+        event: Event
+        try:
+            body = await self._lookups.ask_origins(self._settings.origins, batch.addresses)
+            event = OriginsReplied(batch.batch, body)
+        except NoAnswerError as error:
+            event = OriginsBroken(batch.batch, str(error))
+        if not self._stop.is_set():
+            self._event(event)
+
+    def _start(self, asking: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(asking)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
     def _join(self, joined: Joined) -> None:
         """Open the links that the welcome tells of: anew where a coordinator that came back has other ports."""
         try:
@@ -302,7 +335,7 @@ class Worker:
         self._welcome = joined
         # Always anew: it has no heartbeats, and may still wait for a host that is gone.
         push = open_socket(self._context, zmq.PUSH)
-        push.connect(f"tcp://{host}:{joined.results}")
+        connect_with(push, f"tcp://{host}:{joined.results}", self._keys)
         self._outbox.open(joined.crawl, push)
         self._node.join(f"tcp://{host}:{joined.feed}", f"tcp://{host}:{joined.exchange}")
 
@@ -338,6 +371,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="example: whoismesh-worker --config crawl.toml --coord tcp://10.0.0.5:7700 --state worker-state",
     )
     settings_arguments(parser)
+    parser.add_argument("--asn", action="store_true", help=ASN_HELP)
     parser.add_argument("--coord", required=True, metavar="tcp://HOST:PORT", help="the coordinator's first port")
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder of the spool")
     parser.add_argument(
@@ -353,10 +387,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="K/N",
         help="this is worker K of N on this host: take that part of the connections a host may have (default: 1/1)",
     )
+    process.add_keys_argument(parser)
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        settings = load(args.config, os.environ, {"depth": args.depth}, needs_space=False)
+        settings = load(args.config, os.environ, {"asn": args.asn, "depth": args.depth}, needs_space=False)
 
         async def work() -> int:
             worker = Worker(
@@ -367,6 +402,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 source_address=args.source_address,
                 share=args.share,
                 log_level=args.log_level,
+                keys=args.keys,
             )
             return await worker.run(args.ready_fd, args.lifeline_fd)
 

@@ -199,7 +199,7 @@ def test_practice_registries_tell_the_same_by_both_protocols(ask: Ask, reply: Ma
     """So that whatever differs in a crawl of theirs was made to."""
     table = AllocationTable.load(packaged())
     urls = {registry: f"http://{registry}.test/" for registry in REGISTRIES}
-    rows = [row for row in table.rows() if row.held][::5]
+    rows = [row for row in table.rows() if row.held][::10]
     for row in rows:
         middle = (row.range.first + row.range.last) // 2
         text = format_address(row.range.family, middle)
@@ -219,4 +219,4 @@ def test_practice_registries_tell_the_same_by_both_protocols(ask: Ask, reply: Ma
         one, other = found
         assert one is not None and other is not None, row
         assert differing(one, other) == (), row
-    assert len(rows) > 1_000
+    assert len(rows) > 800

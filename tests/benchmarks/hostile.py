@@ -127,7 +127,7 @@ async def show(args):
     table = AllocationTable.load(packaged())
     for kind in Hostility:
         for protocol in ("rdap", "whois"):
-            if kind is Hostility.REDIRECTS and protocol == "whois":
+            if kind in (Hostility.REDIRECTS, Hostility.CIRCLE) and protocol == "whois":
                 continue  # port 43 has none
             figures = await crawl(kind, protocol, args.timeout, table)
             if args.json:

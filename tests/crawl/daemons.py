@@ -93,11 +93,10 @@ def _is_free(port):
 _turn = itertools.count()
 
 
-async def coordinator(lab, config, listen=None, **more):
+async def coordinator(lab, config, listen=None, keys=None, **more):
     listen = listen or f"tcp://127.0.0.1:{kept_port()}"
-    return await Daemon.start(
-        lab, "whoismesh-coord", "coord", "--config", config, "--listen", listen, "--exit-when-done", **more
-    )
+    options = ["--config", config, "--listen", listen, "--exit-when-done", *(["--keys", keys] if keys else [])]
+    return await Daemon.start(lab, "whoismesh-coord", "coord", *options, **more)
 
 
 async def worker(lab, config, name, endpoint, *more, **others):

@@ -22,10 +22,16 @@ class Hostility(StrEnum):
     FLOOD = "100 MB"
     TRICKLE = "a byte a second"
     REDIRECTS = "10,000 redirects"
+    CIRCLE = "a circle"  #: each registry points to the next, the last to the first
     BACKTRACK = "2 kB to backtrack"
 
 
-FAULTS = {Hostility.FLOOD: Fault.FLOOD, Hostility.TRICKLE: Fault.TRICKLE, Hostility.REDIRECTS: Fault.CHAIN}
+FAULTS = {
+    Hostility.FLOOD: Fault.FLOOD,
+    Hostility.TRICKLE: Fault.TRICKLE,
+    Hostility.REDIRECTS: Fault.CHAIN,
+    Hostility.CIRCLE: Fault.ASTRAY,
+}
 
 
 @dataclass

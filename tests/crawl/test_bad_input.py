@@ -47,7 +47,7 @@ def test_all_problems_are_told_at_once(in_lab):
         config = lab.config("193.104.0.0/16", change=lambda text: text.replace("rate = inf", "rate = 0") + "\n[x]\n")
         ended = await lab.run("crawl", "--config", config)
         assert ended.code == 78
-        assert len(ended.err.splitlines()) == 11  # five rates, five host rates and a section
+        assert len(ended.err.splitlines()) == 12  # six rates, five host rates and a section
 
     in_lab(crawl)
 

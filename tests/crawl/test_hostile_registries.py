@@ -12,6 +12,7 @@ from whoismesh.answers.text import MAX_BODY_BYTES
 from whoismesh.dump import open_dump, statistics
 from whoismesh.lanes.outcomes import MOST_REDIRECTS, TRIES
 from whoismesh.practice.compare import compare
+from whoismesh.registries import REGISTRIES
 
 SPACE = "193.104.0.0/18"
 #: A few answers of the longest kind at once: as they come, unpacked, decoded, split.
@@ -56,6 +57,7 @@ def test_none_holds_a_lane_for_long_or_takes_memory_without_bound(in_lab, table)
         asked = [(hostile.at(each.address), each.protocol) for each in lab.practice.requests]
         assert asked.count((Hostility.REDIRECTS, "rdap")) == MOST_REDIRECTS + 1
         assert asked.count((Hostility.TRICKLE, "rdap")) == asked.count((Hostility.TRICKLE, "whois")) == TRIES
+        assert asked.count((Hostility.CIRCLE, "rdap")) == len(REGISTRIES), "each once"
         assert asked.count((Hostility.BACKTRACK, "rdap")) == 1
 
     in_lab(crawl, servers=HostileRegistries, hostile=hostile)

@@ -301,3 +301,46 @@ def test_before_it_has_joined_a_node_takes_nothing_in() -> None:
     assert gossip.handle(told(run(8, 1, BLOCKS[0])), 1.0) == []
     assert gossip.handle(Asked(b"you", Compare(CRAWL, bytes(8))), 1.0) == []
     assert gossip.wake_at == float("inf")
+
+
+# -- keys ----------------------------------------------------------------------------------------------------------
+
+
+def with_keys(*origins: int, version: int = 1, since: int = 0) -> Members:
+    peers = tuple(Peer(origin, f"tcp://host{origin}:1", key_of(origin)) for origin in origins)
+    return Members(CRAWL, 1, version, since, 1_000, peers, ())
+
+
+def key_of(origin: int) -> str:
+    return f"{origin:040}"
+
+
+def test_each_neighbour_is_listened_to_with_its_key() -> None:
+    host = Host()
+    (listen,) = host.do(Heard(with_keys(8, 9, version=2, since=1), on_feed=True))
+    assert listen == Listen(("tcp://host8:1", "tcp://host9:1"), (key_of(8), key_of(9)))
+    assert host.gossip.peers.has_key(key_of(8))
+    assert not host.gossip.peers.has_key(key_of(10))
+    assert not host.gossip.peers.has_key("")
+    host.do(Heard(Members(CRAWL, 1, 3, 2, 1_000, (), (8,)), on_feed=True))
+    assert not host.gossip.peers.has_key(key_of(8))
+
+
+def test_an_exchange_is_opened_with_the_key_of_the_partner() -> None:
+    host = Host(draw=0.99)
+    host.do(Heard(with_keys(8, version=2, since=1), on_feed=True))
+    host.all(Tick(), TIMEOUT_S)  # the one that was open is over
+    opened = [each for each in host.all(Tick(), 2 * INTERVAL_S) if isinstance(each, Open)]
+    assert [(each.gossip, each.key) for each in opened] == [("tcp://host8:1", key_of(8))]
+
+
+def test_with_keys_a_peers_list_is_not_believed_and_the_coordinator_asked() -> None:
+    host = Host(draw=0.99)
+    host.gossip.peers.believes_peers = False
+    host.do(Heard(with_keys(8, version=2, since=1), on_feed=True))
+    assert host.do(Asked(b"peer", with_keys(7, 8, 666, version=3))) == []
+    assert not host.gossip.peers.has_key(key_of(666))
+    assert host.gossip.counters["members_not_believed"] == 1
+    host.all(Tick(), TIMEOUT_S)  # the one that was open is over
+    opened = [each for each in host.all(Tick(), 2 * INTERVAL_S) if isinstance(each, Open)]
+    assert [each.gossip for each in opened] == [""], "the coordinator, though chance had it that it is 8's turn"

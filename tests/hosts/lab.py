@@ -93,6 +93,11 @@ class HostLab:
     ) -> None:
         self.close()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all hosts."""
+        return tuple(self._hosts)
+
     def __getitem__(self, name: str) -> Host:
         return self._hosts[name]
 

@@ -14,6 +14,7 @@ from service import Service
 from waiting import wait_until
 
 from whoismesh.dump import open_dump
+from whoismesh.keys import add_host, make_coordinator
 from whoismesh.networks import Network
 from whoismesh.practice.table import AllocationTable, packaged
 from whoismesh.store import LedgerStore
@@ -42,6 +43,10 @@ class Mesh:
         self.lab = lab
         self.table = AllocationTable.load(packaged())
         self._folder = folder
+        self._keys = folder / "keys"
+        make_coordinator(self._keys)
+        for name in lab.names:
+            add_host(self._keys, name)
         self._requests = folder / "requests.csv"
         config = folder / "practice.toml"
         space = [str(each) for each in self.table.space() if each.first >> 24 in FIRST_BYTES]
@@ -59,8 +64,10 @@ class Mesh:
         """Start the coordinator on a host, and wait until it is ready."""
         there = self.lab[host]
         there.write("/root/crawl.toml", self.config)
+        # A coordinator that moves takes its keys along.
+        shutil.copytree(self._keys, there.path("/root/keys"))
         listen = f"tcp://{there.address}:{PORT}"
-        options = ("--config", "/root/crawl.toml", "--state", "/root/coord", "--exit-when-done")
+        options = ("--config", "/root/crawl.toml", "--state", "/root/coord", "--exit-when-done", "--keys", "/root/keys")
         service = there.start("coord", BIN / "whoismesh-coord", *options, "--listen", listen)
         service.says("coordinator_ready", 30)
         return service
@@ -71,7 +78,9 @@ class Mesh:
         for name in hosts:
             there = self.lab[name]
             there.write("/root/crawl.toml", self.config)
-            options = ("--config", "/root/crawl.toml", "--state", "/root/worker", "--source-address", there.address)
+            shutil.copytree(self._keys / "hosts" / name, there.path("/root/keys"))
+            options = ("--config", "/root/crawl.toml", "--state", "/root/worker", "--keys", "/root/keys")
+            options += ("--source-address", there.address)
             services[name] = there.start(
                 "worker", BIN / "whoismesh-worker", *options, "--coord", f"tcp://{COORDINATOR}:{PORT}"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from whoismesh.addresses import Range, format_address
@@ -43,6 +44,14 @@ def network(ask: Ask, where: str | Range) -> Reply:
         ],
     }
     return reply(ask, body)
+
+
+def inetnum(ask: Ask, where: str | Range, holder: str = "Example Ltd") -> Reply:
+    """Return the same registration from a port 43 of RIPE NCC's kind, held by whom it is told."""
+    found = Range.parse(where) if isinstance(where, str) else where
+    span = f"{format_address(found.family, found.first)} - {format_address(found.family, found.last)}"
+    text = f"inetnum: {span}\nnetname: EXAMPLE\ndescr: {holder}\norg: ORG-EX1\nsource: RIPE\n\n"
+    return replace(whois(ask, text), protocol="whois")
 
 
 def not_found(ask: Ask) -> Reply:

@@ -61,11 +61,12 @@ class Host:
         unlimited: tuple[str, ...] = UNLIMITED,
         compare: float = 0.0,
         join: bool = True,
+        origins: tuple[int, float] | None = None,
         assignments: dict[int, int] | None = None,
         bases: Mapping[str, str] = BASES,
     ) -> None:
         lanes = {registry: Lane(registry, protocols, host_rate, connections, compare) for registry in REGISTRIES}
-        self.lanes = Lanes(lanes, bases, "host", lambda: 0.5, "tcp://me:1", assignments=assignments)
+        self.lanes = Lanes(lanes, bases, "host", lambda: 0.5, "tcp://me:1", origins=origins, assignments=assignments)
         self.now = 100.0
         self.unlimited = unlimited
         self.grants = 0

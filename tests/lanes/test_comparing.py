@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import replies
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from replies import URLS
 from stage import CLOCK, CRAWL, Host, asks, number, only_ask, sent
 
 from whoismesh.addresses import Range
-from whoismesh.lanes.events import Ask, Broken, Instruction, Keep, Note, Tick
+from whoismesh.lanes.events import Ask, Broken, Drain, Instruction, Keep, Note, Tick
 from whoismesh.lanes.lane import Lane, Lookup
 from whoismesh.lanes.outcomes import TRIES
 from whoismesh.messages import DISAGREEMENT, PermitRequest, Permits, Result, Return, Signal
@@ -99,13 +100,13 @@ def test_without_a_share_or_a_second_protocol_nothing_more_is_asked() -> None:
 @given(st.integers(1, 400), st.floats(0, 1))
 def test_the_share_is_kept_to_exactly(networks: int, share: float) -> None:
     lane = Lane("ripencc", BOTH, 1.0, 1, share)
-    compared = sum(lane.is_to_compare(Lookup(0, "ripencc", 4, each)) for each in range(networks))
+    compared = sum(lane.is_to_compare(Lookup(0, "ripencc", 4, each), 1.0) for each in range(networks))
     assert compared == int(networks * share)
 
 
 def test_a_lookup_that_fell_back_is_not_asked_a_third_time() -> None:
     lane = Lane("ripencc", BOTH, 1.0, 1, 1.0)
-    assert not lane.is_to_compare(Lookup(0, "ripencc", 4, 1, protocol=1))
+    assert not lane.is_to_compare(Lookup(0, "ripencc", 4, 1, protocol=1), 1.0)
 
 
 def test_the_second_question_needs_a_permit_like_the_first() -> None:
@@ -164,6 +165,40 @@ def test_a_ban_is_one_and_the_network_is_kept() -> None:
     assert statuses(out) == ["network"]
     assert any(isinstance(each, Note) for each in out)
     assert sent(out, Return) != [] and host.lane().closed
+
+
+def test_a_network_in_hand_is_kept_when_another_host_was_told_to_slow_down() -> None:
+    host = Host(protocols=BOTH, compare=1.0, unlimited=())
+    host.lease(WHERE)
+    ask = only_ask(host.hear(Permits(CRAWL, "ripencc", CLOCK, (0.0,), 0.0)))
+    assert results(host.answer(ask, replies.network, WHERE)) == []
+    assert statuses(host.hear(Permits(CRAWL, "ripencc", CLOCK, (), 3_600.0))) == ["network"]
+
+
+@pytest.mark.parametrize("trouble", ["limited", "host only", "drained"])
+def test_a_network_in_hand_is_not_kept_back_by_another_question_s_trouble(trouble: str) -> None:
+    host = Host(protocols=("whois", "rdap"), compare=1.0, connections=2, host_rate=1.0)
+    first = only_ask(host.lease(WHERE, "193.0.4.0/24"))
+    second = only_ask(host.do(Tick(), 2.0))
+    assert results(host.answer(second, replies.whois, SAME.replace("193.0.2.", "193.0.4."))) == [], "no time for it yet"
+    if trouble == "drained":
+        out = host.do(Drain())
+    else:
+        limit = (
+            "%ERROR:306: connections exceeded"
+            if trouble == "host only"
+            else "%ERROR:201: access denied for x\n% daily limit"
+        )
+        out = host.answer(first, replies.whois, f"{limit}\n\n", after_s=0.01)
+    assert [(each.status, str(each.range)) for each in results(out)] == [("network", "193.0.4.0/24")]
+
+
+def test_nothing_is_compared_while_the_registry_wants_to_be_left_alone() -> None:
+    host = Host(protocols=("whois", "rdap"), compare=1.0, connections=2)
+    first, second = asks(host.lease(WHERE, "193.0.4.0/24"))
+    host.answer(first, replies.whois, "%ERROR:201: access denied for x\n% daily limit\n\n")
+    text = SAME.replace("193.0.2.", "193.0.4.") if second.address == number("193.0.4.128") else SAME
+    assert statuses(host.answer(second, replies.whois, text)) == ["network"]
 
 
 def test_another_registry_named_by_the_second_is_a_disagreement() -> None:

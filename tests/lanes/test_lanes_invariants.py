@@ -30,6 +30,7 @@ from whoismesh.lanes.events import (
 )
 from whoismesh.lanes.lane import Lane
 from whoismesh.messages import (
+    DISAGREEMENT,
     Acknowledge,
     Discovered,
     LeaseGrant,
@@ -55,9 +56,10 @@ BASE = Range.parse("193.0.0.0/18")
 class Host:
     """A worker under random treatment. Every question is judged at the moment at which it is asked."""
 
-    def __init__(self, unlimited: tuple[str, ...], connections: int, host_rate: float) -> None:
+    def __init__(self, unlimited: tuple[str, ...], connections: int, host_rate: float, compare: float = 0.0) -> None:
+        protocols = ("rdap", "whois")
         lanes = {
-            registry: Lane(registry, ("rdap", "whois"), host_rate, connections) for registry in ("ripencc", "arin")
+            registry: Lane(registry, protocols, host_rate, connections, compare) for registry in ("ripencc", "arin")
         }
         self.lanes = Lanes(lanes, BASES, "host", lambda: 0.5)
         self.unlimited = unlimited
@@ -71,6 +73,8 @@ class Host:
         self.permits: dict[str, list[float]] = {registry: [] for registry in lanes}
         self.leased: dict[int, LeaseGrant] = {}
         self.stopped = False
+        #: Of a disagreement that was kept: the network that has to follow.
+        self.beside: tuple[Range, Range] | None = None
 
     def do(self, event: Event) -> None:
         """Hand an event over and check all that follows."""
@@ -79,6 +83,10 @@ class Host:
         audit_lanes(self.lanes)
         for each in out:
             self.check(each, known)
+        assert self.beside is None
+        for lane in self.lanes.lanes.values():
+            known_too = [each for each in lane.again if each.known is not None]
+            assert not known_too or (self.now >= lane.paused_until and not lane.closed), "a network that is kept back"
         self.stopped = self.stopped or any(isinstance(each, Stop) for each in out)
         if not self.stopped:
             assert self.lanes.wake_at(self.now) > self.now, "it would spin"
@@ -115,7 +123,11 @@ class Host:
                     assert within <= math.ceil(self.host_rate)
             case Keep(result):
                 assert (result.origin, result.sequence) not in self.kept
-                assert result.status in ("network", "unallocated", "elsewhere", "failed", "malformed", "pool")
+                own = ("network", "unallocated", "elsewhere", "failed", "malformed", "pool", DISAGREEMENT)
+                assert result.status in own
+                if self.beside is not None:
+                    assert (result.status, result.range, result.asked) == ("network", *self.beside), "its network"
+                self.beside = (result.range, result.asked) if result.status == DISAGREEMENT else None
                 self.kept.append((result.origin, result.sequence))
             case Send(Return(lease=lease)):
                 assert lease in self.leased
@@ -175,9 +187,10 @@ class Host:
 
     def reply(self, ask: Ask, pick: int, size: int) -> Reply:
         """Return some answer."""
+        network = replies.inetnum if ask.protocol == "whois" else replies.network
         kinds: tuple[Callable[[Ask], Reply], ...] = (
-            lambda ask: replies.network(ask, Range.of_prefix(4, ask.address, 20 + size % 12)),
-            lambda ask: replies.network(ask, Range.of_prefix(4, ask.address, 20 + size % 12)),
+            lambda ask: network(ask, Range.of_prefix(4, ask.address, 20 + size % 12)),
+            lambda ask: network(ask, Range.of_prefix(4, ask.address, 20 + pick % 12)),
             replies.not_found,
             replies.not_found,
             replies.broken,
@@ -200,12 +213,18 @@ steps = st.lists(
 )
 
 
-@given(steps, st.booleans(), st.integers(1, 4), st.sampled_from([math.inf, 0.5, 3.0, 20.0]))
+@given(
+    steps,
+    st.booleans(),
+    st.integers(1, 4),
+    st.sampled_from([math.inf, 0.5, 3.0, 20.0]),
+    st.sampled_from([0.0, 0.4, 1.0]),
+)
 @settings(max_examples=150)
 def test_whatever_happens_only_what_may_be_asked_is_asked(
-    events: list[tuple[str, int, int]], unlimited: bool, connections: int, host_rate: float
+    events: list[tuple[str, int, int]], unlimited: bool, connections: int, host_rate: float, compare: float
 ) -> None:
-    host = Host(("ripencc", "arin") if unlimited else (), connections, host_rate)
+    host = Host(("ripencc", "arin") if unlimited else (), connections, host_rate, compare)
     host.do(Tick())
     host.step("welcome", 0, 0)
     for event in events:

@@ -42,9 +42,11 @@ def test_networks_are_counted_by_registry_and_field_once() -> None:
     arrive(
         ledger,
         disagreement(1, "range, holder"),
-        disagreement(2, "holder"),
-        disagreement(3, "holder", "193.0.4.0/24"),
-        disagreement(4, "country", "8.0.0.0/9", "arin"),
+        make(1, 2, "network", "193.0.2.0", "193.0.2.0/24"),
+        disagreement(3, "holder"),  # of another worker, which was told of the network too late
+        make(1, 4, "network", "193.0.2.0", "193.0.2.0/24"),
+        disagreement(5, "holder", "193.0.4.0/24"),
+        disagreement(6, "country", "8.0.0.0/9", "arin"),
     )
     assert by_field(ledger) == {"range": 1, "holder": 2}
     assert by_field(ledger, "arin") == {"country": 1}
@@ -59,7 +61,7 @@ def test_words_that_are_no_field_are_not_counted() -> None:
 
 
 def test_a_replay_counts_the_same() -> None:
-    results = [disagreement(1, "range"), disagreement(2, "range"), make(1, 3, "network", "193.0.2.0", "193.0.2.0/24")]
+    results = [disagreement(1, "range"), make(1, 2, "network", "193.0.2.0", "193.0.2.0/24"), disagreement(3, "range")]
     one, other = make_ledger("193.0.0.0/16"), make_ledger("193.0.0.0/16")
     arrive(one, *results)
     for each in results:

@@ -167,7 +167,7 @@ def test_a_lease_is_an_aligned_piece_from_the_middle_and_one_eighth_at_most() ->
     ledger = make_ledger("193.0.0.0/16")
     origin = join(ledger)
     out = ledger.handle(Received(ALICE, LeaseRequest(CRAWL, origin, {"ripencc": 0.0})), 0.0)
-    grant = LeaseGrant((1 << 32) + 1, "ripencc", (Range.parse("193.0.128.0/19"),), False, False)
+    grant = LeaseGrant((1 << 32) + 1, "ripencc", (Range.parse("193.0.128.0/19"),), False, False, (), 16)
     assert out == [Send(ALICE, Leases(CRAWL, (grant,)))]
     assert places(ledger) == {
         "pending ripencc": ["193.0.0.0/17", "193.0.160.0-193.0.255.255"],
@@ -471,6 +471,18 @@ def test_after_a_restart_an_errand_does_not_park_all_that_is_pending() -> None:
     assert places(ledger)["parked"] == ["193.7.0.0/16"]
 
 
+def test_with_one_attempt_what_lies_around_a_failed_address_is_pending_at_once() -> None:
+    ledger = make_ledger("193.0.0.0/16", attempts=1)
+    origin = join(ledger)
+    (grant,) = lease(ledger, origin)
+    (where,) = grant.ranges
+    asked = str(Range(4, where.first, where.first)).partition("/")[0]
+    arrive(ledger, make(origin, 1, "failed", asked))
+    assert [each.size for each in ledger.coverage.failed] == [256]
+    assert len(ledger.desk.errands) == 0
+    assert ledger.desk.pending["ripencc"].size == 65536 - 256
+
+
 def test_a_failure_is_tried_again_later_and_settled_with_its_reason_after_the_last_attempt() -> None:
     ledger = make_ledger("193.0.0.0/24", attempts=3)
     origin = join(ledger)
@@ -529,6 +541,24 @@ def test_an_errand_returned_unasked_is_due_at_once_and_a_silent_return_is_awaite
 
 
 # -- permits and signals -------------------------------------------------------------------------------------------
+
+
+def test_an_origin_is_its_keys_alone() -> None:
+    ledger = make_ledger("193.0.0.0/16")
+    welcome = ledger.handle(Received(ALICE, Join(b"", "a", "", 0, ()), "alice's"), 0.0)[1]
+    assert isinstance(welcome, Send) and isinstance(welcome.message, Welcome)
+    origin = welcome.message.origin
+    (refused,) = ledger.handle(Received(BOB, Join(CRAWL, "b", "", origin, ()), "bob's"), 1.0)
+    assert isinstance(refused, Send) and isinstance(refused.message, Refused) and refused.message.final
+    assert ledger.workers[origin].sender == ALICE
+    (refused,) = ledger.handle(Received(ALICE, Renew(CRAWL, origin, {}), "bob's"), 1.0)
+    assert isinstance(refused, Send) and isinstance(refused.message, Refused)
+    found = Results(CRAWL, (make(origin, 1, "network", "193.0.6.139", "193.0.0.0/21"),))
+    assert ledger.handle(Collected(found, "bob's"), 2.0) == []
+    assert ledger.counters["messages_of_another_key"] == 2
+    assert any(isinstance(each, Store) for each in ledger.handle(Collected(found, "alice's"), 2.0))
+    again = ledger.handle(Received(b"another link", Join(CRAWL, "a", "", origin, ()), "alice's"), 3.0)
+    assert isinstance(again[1], Send) and isinstance(again[1].message, Welcome)
 
 
 def test_permits_are_dealt_in_turn_a_little_under_the_rate() -> None:

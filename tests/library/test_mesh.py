@@ -218,8 +218,8 @@ def test_nobody_there_says_what_to_check(host):
                 pass
         assert 0.3 <= time.monotonic() - started < 5
         assert str(caught.value) == (
-            f"nobody answers at tcp://{host}:9 within 0.3 s; check the name, that whoismesh-coord runs there, and that "
-            "its ports 9 to 12 are reachable from here"
+            f"nobody answers at tcp://{host}:9 within 0.3 s; check the name, that whoismesh-coord runs there and takes "
+            "no keys, and that its ports 9 to 12 are reachable from here"
         )
 
     asyncio.run(listen())

@@ -3,9 +3,13 @@
 import asyncio
 
 import pytest
-from loopback import ADDRESS, FAMILY, lookup, served, settings
+from loopback import ADDRESS, FAMILY, little_memory, lookup, served, settings
 
-from whoismesh.lookups import Lookups
+from whoismesh.answers.text import MAX_BODY_BYTES
+from whoismesh.lookups import Lookups, NoAnswerError
+from whoismesh.settings import OriginSettings
+
+ROWS = b"Bulk mode; whois.cymru.com\n3333 | 193.0.6.139 | 193.0.0.0/21 | NL | ripencc | 1993-09-01 | X\n"
 
 
 @pytest.mark.parametrize(
@@ -107,3 +111,69 @@ def test_a_server_that_ends_kept_connections_gets_new_ones():
     connections, bodies = ask_in_turn(lambda _, nth: b"" if nth > 1 else b"inetnum: x\n" + SERVED, 5)
     assert [len(lines) for lines in connections] == [2, 1, 1, 1]
     assert [len(body) > 0 for body in bodies] == [True, False, True, True, True]
+
+
+# --- bulk queries ---------------------------------------------------------------------------------------------------
+
+
+def ask_in_bulk(server, **more):
+    async def run():
+        async with served(server) as port:
+            async with Lookups(settings(port), "", None) as lookups:
+                async with asyncio.timeout(20):
+                    origins = OriginSettings(f"127.0.0.1:{port}", **more)
+                    return await lookups.ask_origins(origins, [(FAMILY, ADDRESS), (6, 1)])
+
+    return asyncio.run(run())
+
+
+def test_origins_are_asked_for_in_one_query_over_one_connection():
+    got = []
+
+    async def server(reader, writer):
+        got.append(await reader.readuntil(b"end\n"))
+        for at in range(0, len(ROWS), 7):
+            writer.write(ROWS[at : at + 7])
+            await asyncio.sleep(0)
+        await writer.drain()
+
+    assert ask_in_bulk(server) == ROWS
+    assert got == [b"begin\nverbose\n193.0.6.139\n::1\nend\n"]
+
+
+def test_a_bulk_answer_has_an_end_in_bytes_and_in_time():
+    async def flood(reader, writer):
+        while True:
+            writer.write(b" " * 65_536)
+            await writer.drain()
+
+    async def silence(reader, writer):
+        await asyncio.sleep(60)
+
+    async def trickle(reader, writer):
+        while True:
+            writer.write(b" ")
+            await asyncio.sleep(0.01)
+
+    with little_memory():
+        assert len(ask_in_bulk(flood)) == MAX_BODY_BYTES + 1
+    for server, limits in ((silence, {"read_timeout_s": 0.1}), (trickle, {"timeout_s": 0.3})):
+        with pytest.raises(NoAnswerError, match="timed out"):
+            ask_in_bulk(server, **limits)
+
+
+def test_a_proxy_that_does_not_let_a_bulk_query_through_is_named_without_its_password():
+    async def proxy(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 secretpass\r\n\r\n")
+        await writer.drain()
+
+    async def run():
+        async with served(proxy) as port:
+            async with Lookups(settings(port), "", None) as lookups:
+                origins = OriginSettings("cymru.example:43", proxy=f"http://me:secretpass@127.0.0.1:{port}")
+                await lookups.ask_origins(origins, [(4, 1)])
+
+    with pytest.raises(NoAnswerError, match="the proxy does not connect") as caught:
+        asyncio.run(run())
+    assert "secretpass" not in str(caught.value)

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from whoismesh.addresses import Range
 from whoismesh.errors import ConfigError, UsageError
-from whoismesh.practice import command
+from whoismesh.practice import command, names
 from whoismesh.practice.faults import FAULTS, Fault, RetryAfter
+from whoismesh.practice.outdated import Before, Outdated
 from whoismesh.practice.quirks import QUIRKS
+from whoismesh.practice.table import AllocationTable, packaged
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,6 +66,25 @@ def test_serves_until_told_to_stop(tmp_path: Path, number: signal.Signals) -> No
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_port_43_that_lags_behind_is_a_switch_away(tmp_path: Path) -> None:
+    asked = Range.parse("24.200.0.1")
+    row = AllocationTable.load(packaged()).find(asked.family, asked.first)
+    assert row is not None and row.registry == "arin"
+    seeds = {Outdated(1.0, seed).of(row): seed for seed in range(9)}
+    for way in Before:
+        config = tmp_path / f"{way}.toml"
+        with running("--config-out", str(config), "--outdated", "1", "--seed", str(seeds[way])) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            host, _, port = tomllib.loads(config.read_text())["registries"]["arin"]["whois"].partition(":")
+            with socket.create_connection((host, int(port)), timeout=10) as sock, sock.makefile() as answer:
+                sock.sendall(f"n + {asked}\r\n".encode())
+                text = answer.read()
+        older = Outdated(1.0, seeds[way]).row(row, asked)
+        assert f"{older.name} (" in text
+        assert names.span(older.range) in text
+
+
 def test_says_ready_and_ends_with_its_parent(tmp_path: Path) -> None:
     ready_out, ready_in = os.pipe()
     life_out, life_in = os.pipe()
@@ -105,6 +127,7 @@ def test_wrong_tables_settings_and_descriptors_are_refused(tmp_path: Path) -> No
         ("--port", "70000"),
         ("--host", "x"),
         ("--quirks", "-1"),
+        ("--outdated", "1.5"),
         ("--ban-after", "0"),
         ("--most-connections", "0"),
     ):
@@ -132,7 +155,7 @@ def test_kinds_are_named_one_by_one_or_all(capsys: pytest.CaptureFixture[str]) -
 def test_a_config_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with running("--config-out", str(tmp_path / "missing" / "practice.toml")) as process:
         _, err = process.communicate(timeout=20)
-    assert process.returncode == 69 and "cannot write the config" in err
+    assert process.returncode == 69 and "cannot write" in err
 
 
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:

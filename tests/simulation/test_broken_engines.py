@@ -152,7 +152,9 @@ def a_wait_is_not_kept(patch: Patch) -> None:
 def a_ban_is_a_failure(patch: Patch) -> None:
     """A worker that was banned tries again."""
     patch.setattr(
-        Outcomes, "_banned", lambda lanes, lane, answer: lanes._out_of_reach(lane, answer.reason, lane.paused_until)
+        Outcomes,
+        "_banned",
+        lambda lanes, lane, answer, now: lanes._out_of_reach(lane, answer.reason, lane.paused_until),
     )
 
 

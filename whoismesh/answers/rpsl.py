@@ -8,13 +8,14 @@ objects are routing policy and `inetrev:` is reverse DNS: neither is a registrat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 
 from whoismesh.addresses import Range, format_address
-from whoismesh.answers.ipwhois_parser import read_whois
+from whoismesh.answers.ipwhois_parser import WhoisReading, read_whois
 from whoismesh.answers.outcome import Reply
 from whoismesh.answers.ranges import read_range
-from whoismesh.answers.text import MAX_LISTED, MAX_VALUE_CHARS, clean, country_code, timestamp
+from whoismesh.answers.text import MAX_LISTED, MAX_VALUE_CHARS, clean, country_code, decode, timestamp
 from whoismesh.answers.verdict import Registration
 from whoismesh.networks import Holder
 
@@ -22,9 +23,20 @@ from whoismesh.networks import Holder
 _MAX_ATTRIBUTES = 200
 
 _NETWORKS = ("inetnum", "inet6num")
-_ORGANISATION = "organisation"
+_ORGANISATION = ORGANISATION = "organisation"
 
 _Fields = dict[str, list[str]]
+
+# What is read of an object of a bulk file, and lines that take the long way: continued ones, and capitals.
+_READ = (
+    "inetnum|inet6num|organisation|org-name|netname|descr|country|org|status|mnt-by|created|last-modified|parent|changed|"
+    "owner|ownerid|inetnum-up|inet6num-up"
+)
+_ATTRIBUTES = re.compile(rf"^({_READ}):(.*)$", re.MULTILINE)
+_REMARKED = re.compile(rf"^({_READ}|remarks):(.*)$", re.MULTILINE)
+_UNUSUAL = re.compile(rb"\n[ \t+A-Z]")
+# The placeholder texts of these two have been seen in either description or remarks.
+_WITH_REMARKS = ("afrinic", "apnic")
 
 
 def read_rpsl(reply: Reply, text: str) -> Registration | None:
@@ -62,8 +74,14 @@ def _networks(text: str) -> tuple[list[tuple[Range, _Fields]], dict[str, _Fields
     return networks, organisations
 
 
-def _ripe_like(registry: str, found: Range, fields: _Fields, organisations: Mapping[str, _Fields]) -> Registration:
-    reading = read_whois(registry, found, fields)
+def _ripe_like(
+    registry: str,
+    found: Range,
+    fields: _Fields,
+    organisations: Mapping[str, _Fields],
+    reading: WhoisReading | None = None,
+) -> Registration:
+    reading = reading or read_whois(registry, found, fields)
     description = tuple(line for line in map(clean, fields.get("descr", ())) if line)
     first_line = reading.description.partition("\n")[0] if reading.description else None
     org = _value(fields, "org")
@@ -80,16 +98,15 @@ def _ripe_like(registry: str, found: Range, fields: _Fields, organisations: Mapp
         holder_stated=org is not None,
         registered=timestamp(reading.created) or timestamp(_value(fields, "created")),
         changed=timestamp(reading.updated) or timestamp(_value(fields, "last-modified")) or _newest(fields),
-        # The placeholder texts of these two have been seen in either.
         description=description + tuple(line for line in map(clean, fields.get("remarks", ())) if line)
-        if registry in ("afrinic", "apnic")
+        if registry in _WITH_REMARKS
         else description,
         maintainers=tuple(_uncommented(value) for value in fields.get("mnt-by", ())),
     )
 
 
-def _lacnic(found: Range, fields: _Fields) -> Registration:
-    reading = read_whois("lacnic", found, fields)
+def _lacnic(found: Range, fields: _Fields, reading: WhoisReading | None = None) -> Registration:
+    reading = reading or read_whois("lacnic", found, fields)
     owner = reading.description.partition("\n")[0] if reading.description else None
     return Registration(
         range=found,
@@ -102,6 +119,37 @@ def _lacnic(found: Range, fields: _Fields) -> Registration:
         registered=timestamp(reading.created),
         changed=timestamp(reading.updated),
     )
+
+
+def read_fields(registry: str, data: bytes) -> tuple[str, _Fields]:
+    """Return class and attributes of one object of a bulk file, as they are in an answer: those that are read here."""
+    if _UNUSUAL.search(data) or data[:1].isupper():
+        found = _objects(decode(data))
+        return found[0] if found else ("", {})
+    fields: _Fields = {}
+    for key, value in (_REMARKED if registry in _WITH_REMARKS else _ATTRIBUTES).findall(decode(data)):
+        fields.setdefault(key, []).append(value)
+    return next(iter(fields), ""), fields
+
+
+def read_object(registry: str, found: Range, fields: _Fields, name_of: Callable[[str], str | None]) -> Registration:
+    """Return the registration that an object of a bulk file is: what ipwhois makes of it, without its half millisecond.
+
+    `name_of` an organisation's handle in capitals is what it is called, None where that is not known.
+    """
+    if registry == "lacnic":
+        dates = (_value(fields, key) for key in ("created", "changed"))
+        return _lacnic(found, fields, WhoisReading(None, _first(fields, "owner"), _value(fields, "country"), *dates))
+    org = (_value(fields, "org") or "").upper()
+    called = name_of(org) if org else None
+    named = {org: {"org-name": [called]}} if called is not None else {}
+    reading = WhoisReading(_first(fields, "netname"), _first(fields, "descr"))
+    return _ripe_like(registry, found, fields, named, reading)
+
+
+def _first(fields: _Fields, key: str) -> str | None:
+    """Return the first line of an attribute that says anything."""
+    return next((line for line in map(clean, fields.get(key, ())) if line), None)
 
 
 def _objects(text: str) -> list[tuple[str, _Fields]]:

@@ -7,19 +7,23 @@ import asyncio
 import json
 import os
 import time
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from whoismesh import crawl as crawling
 from whoismesh.cli.stats import print_statistics
-from whoismesh.command import EXIT_CODES, depth_argument
+from whoismesh.command import ASN_HELP, BULK_HELP, EXIT_CODES, depth_argument, prior_arguments, prior_flags
 from whoismesh.dump import open_dump, statistics
 from whoismesh.dump_writer import write_dump
 from whoismesh.errors import ConfigError, UsageError
+from whoismesh.ledger.bulk import reports
 from whoismesh.logs import LEVELS
+from whoismesh.prior_files import check_prior
 from whoismesh.progress import Progress, duration
 from whoismesh.registries import REGISTRIES
-from whoismesh.settings import load
+from whoismesh.settings import Settings, load
 from whoismesh.store import LedgerStore
 
 
@@ -33,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--contact", default="", metavar="MAIL", help="how the registries can reach you; the real ones need it"
     )
     depth_argument(parser)
+    prior_arguments(parser)
+    parser.add_argument("--bulk", nargs="+", action="extend", default=[], metavar="FILE", help=BULK_HELP)
+    parser.add_argument("--asn", action="store_true", help=ASN_HELP)
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="worker processes (default: 2)")
     parser.add_argument(
         "--state",
@@ -53,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument("--log-level", choices=LEVELS, default="info", help="what goes into the logs under --state")
     parser.epilog = (
-        "Run again with the same --state it goes on where it stopped.\n"
+        "Run again with the same --state it goes on where it stopped; give --prior again, or lookups are not aimed.\n"
         f"example: whoismesh crawl 193.0.0.0/21 --contact noc@example.org\n{EXIT_CODES}"
     )
 
@@ -62,14 +69,22 @@ def run(args: argparse.Namespace) -> int:
     """Crawl, write the dump, print what was found; 0 when all is settled, 1 when some of it failed."""
     if not 1 <= args.workers <= 256:
         raise UsageError(f"--workers {args.workers}: expected 1 to 256")
-    _check_settings(args)
+    flags = {
+        "space": args.space,
+        "contact": args.contact,
+        "depth": args.depth,
+        "asn": args.asn or None,
+        "bulk": args.bulk,
+        **prior_flags(args),
+    }
+    settings = _settings(args, flags)
     started = time.monotonic()
     with Progress(quiet=args.quiet) as progress:
         plan = crawling.CrawlPlan(
             config=args.config,
             state=args.state,
             workers=args.workers,
-            environment=crawling.child_environment(args.space, args.contact, args.depth),
+            environment=crawling.child_environment(flags),
             log_level=args.log_level,
             retry_failed=args.retry_failed,
             on_status=progress.status,
@@ -80,38 +95,52 @@ def run(args: argparse.Namespace) -> int:
     write_dump(args.state, args.dump)
     with open_dump(args.dump) as dump:
         found = statistics(dump)
-    work = _work(args.state)
+    work = _work(args.state, asn=settings.asn)
     if args.json:
         print(json.dumps(found.to_map() | work | {"seconds": seconds}))
     else:
         print_statistics(found)
         each = f"{work['lookups'] / found.networks:.3f} lookups a network" if found.networks else "no network"
         print(f"{work['lookups']:,} lookups, {work['hits']:,} hits, {work['duplicates']:,} duplicates: {each}")
+        for line in reports(work["imported"]):
+            print(line)
+        if "origins" in work:
+            origins = work["origins"]
+            told = f"{origins['batches']:,} batches asked who announces them"
+            print(f"{told}, {origins['missing']:,} networks without an answer")
         print(f"{duration(seconds)}; the dump is {args.dump}")
     return code
 
 
-def _check_settings(args: argparse.Namespace) -> None:
-    """Report what is wrong with the settings before anything starts: what stood on the command line as usage."""
-    flags = {"space": args.space, "contact": args.contact, "depth": args.depth}
+def _settings(args: argparse.Namespace, flags: Mapping[str, Any]) -> Settings:
+    """Return the settings, or report what is wrong with them: what stood on the command line as usage."""
     try:
-        load(args.config, os.environ, flags)
+        settings = load(args.config, os.environ, flags)
     except ConfigError as error:
         if args.space and all("space: " in problem for problem in error.problems):
             raise UsageError("; ".join(problem.partition("space: ")[2] for problem in error.problems)) from None
         raise
+    check_prior(settings.prior)
+    return settings
 
 
-def _work(state: Path) -> dict[str, Any]:
+def _work(state: Path, *, asn: bool) -> dict[str, Any]:
     """Return what the crawl cost, all its runs together."""
     store = LedgerStore.read(state)
     try:
-        counters = store.counters().values()
-        return {
-            "lookups": int(sum(each.get("lookups", 0) for each in counters)),
-            "hits": int(sum(each.get("hits", 0) for each in counters)),
-            "duplicates": store.count_duplicates(),
-            "compared": int(sum(each.get(f"compared_{name}", 0) for each in counters for name in REGISTRIES)),
-        }
+        counters: Counter[str] = Counter()
+        for each in store.counters().values():
+            counters.update({name: int(count) for name, count in each.items()})
+        found: dict[str, Any] = {name: counters[name] for name in ("lookups", "hits")}
+        found["duplicates"] = store.count_duplicates()
+        found["compared"] = sum(counters[f"compared_{name}"] for name in REGISTRIES)
+        found["imported"] = store.imported()
+        if asn:
+            with store.snapshot():
+                store.gather_origins()
+                missing = store.count_missing_origins()
+            batches, failures = counters["origin_batches"], counters["origin_failures"]
+            found["origins"] = {"batches": batches, "failures": failures, "missing": missing}
+        return found
     finally:
         store.close()

@@ -44,5 +44,6 @@ def _line(address: tuple[int, int], record: Record | None) -> str:
 
 def _short(record: Network) -> str:
     holder = record.holder.name or record.holder.handle or "holder not named"
-    details = [str(record.range), record.name, holder, record.country, record.registry]
+    origin = f"AS{record.asn} {record.asn_cidr or ''}".strip() if record.asn is not None else None
+    details = [str(record.range), record.name, holder, record.country, record.registry, origin]
     return ", ".join(each for each in details if each)

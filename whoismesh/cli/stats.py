@@ -41,6 +41,8 @@ def print_statistics(found: Statistics) -> None:
     share = found.settled / found.space if found.space else 1.0
     state = "complete" if found.complete else "not complete"
     print(f"{found.networks:,} networks hold {found.addresses:,} addresses")
+    if found.announced:
+        print(f"{found.announced:,} of them are announced by a known AS")
     print(f"{found.settled:,} of {found.space:,} addresses of the space are settled ({share:.2%}, {state}):")
     for name in ("held", "unallocated", "reserved", "failed"):
         print(f"  {name:<12} {getattr(found, name):>16,}")

@@ -207,10 +207,14 @@ class Gossip:
         said_by_peer = not on_feed and not from_coordinator
         if said_by_peer and not self.peers.believes_peers:
             self.counters["members_not_believed"] += 1
+            if (message.epoch, message.version) > self.peers.version:
+                self.exchanges.doubt()
         elif self.peers.update(message, now, from_coordinator=from_coordinator):
             if said_by_peer:
                 self.exchanges.doubt()
             yield self._listen()
 
     def _listen(self) -> Listen:
-        return Listen(tuple(peer.gossip for peer in self.peers.neighbours()))
+        neighbours = tuple(self.peers.neighbours())
+        keys = tuple(peer.key for peer in neighbours)
+        return Listen(tuple(peer.gossip for peer in neighbours), keys if any(keys) else ())

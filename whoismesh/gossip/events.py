@@ -55,9 +55,10 @@ Event = Incoming | Tick
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Listen to these gossip addresses and no others."""
+    """Listen to these gossip addresses and no others; `keys` are the public keys of who is there, where it has any."""
 
     gossip: tuple[str, ...]
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Open:
 
     exchange: int
     gossip: str
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

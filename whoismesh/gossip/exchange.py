@@ -22,7 +22,7 @@ from whoismesh.gossip.events import Close, Exchanged, Instruction, Open, Say
 from whoismesh.gossip.logs import MOST_CREDIT_BYTES, Have, Logs, hash_of
 from whoismesh.gossip.peers import COORDINATOR, Peers
 from whoismesh.gossip.responder import messages_of
-from whoismesh.messages import Compare, Digest, Sent
+from whoismesh.messages import Compare, Digest, Peer, Sent
 
 #: An exchange begins this often, seconds, give or take a quarter: all nodes have everything after 6 to 11 rounds
 #: (50 to 1,000 nodes, a tenth of the messages lost) even without PUB/SUB.
@@ -88,7 +88,8 @@ class Exchanges:
             self._number += 1
             self.open = Exchange(self._number, peer, now + TIMEOUT_S, now + LONGEST_S)
             self._logs.trim(now)
-            yield Open(self._number, "" if peer == COORDINATOR else self._peers.members[peer].gossip)
+            member = Peer(COORDINATOR, "") if peer == COORDINATOR else self._peers.members[peer]
+            yield Open(self._number, member.gossip, member.key)
             yield Say(Compare(crawl, self._hash()))
 
     def answered(self, number: int, message: Exchanged, now: float) -> Iterator[Instruction]:

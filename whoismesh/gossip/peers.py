@@ -27,7 +27,7 @@ FAILURES_TO_SKIP, SKIP_S = 3, 30.0
 #: seconds: they are on their way back to it.
 RETURNING_S = 30.0
 #: A member in a list takes this besides its address, bytes.
-MEMBER_BYTES = 12
+MEMBER_BYTES = 14
 #: The coordinator as a partner of exchanges.
 COORDINATOR = 0
 
@@ -66,6 +66,7 @@ class Peers:
     def _changed(self) -> None:
         self._whole: Members | None = None
         self._others: tuple[int, ...] = ()
+        self._keys: frozenset[str] | None = None
 
     def update(self, message: Members, now: float, *, from_coordinator: bool = False) -> bool:
         """Take in a list or the changes of one; return whether it was newer and fits what is known.
@@ -148,6 +149,12 @@ class Peers:
             others = nsmallest(self._links, others, key=self._draw)
         return tuple(sorted(others, key=lambda peer: peer.origin))
 
+    def has_key(self, key: str) -> bool:
+        """Tell whether a public key is a member's, by the list."""
+        if self._keys is None:
+            self._keys = frozenset(peer.key for peer in self.members.values() if peer.key)
+        return key in self._keys
+
     # -- the truth layer ----------------------------------------------------------------------------------------
 
     def partner(self, now: float, draw: Callable[[], float]) -> int | None:
@@ -191,4 +198,4 @@ class Peers:
 
 
 def _size(peer: Peer) -> int:
-    return MEMBER_BYTES + len(peer.gossip)
+    return MEMBER_BYTES + len(peer.gossip) + len(peer.key)

@@ -23,6 +23,7 @@ from whoismesh.lanes.descent import Descent, Way, is_final
 from whoismesh.lanes.events import Instruction, Keep
 from whoismesh.lanes.findings import Findings
 from whoismesh.lanes.lane import Lane, Lookup
+from whoismesh.lanes.origins import Origins
 from whoismesh.messages import ASSIGNMENT, PART
 from whoismesh.networks import Network
 from whoismesh.packing import pack
@@ -55,7 +56,7 @@ class Descents:
     """The part of a worker's engine that looks for networks inside of networks.
 
     `lengths` are the prefix lengths of the smallest assignment by family, `bases` as for `understand`. Lanes, gossip,
-    findings and counters are shared with the engine.
+    findings, counters and origins are shared with the engine.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Descents:
         gossip: Gossip,
         findings: Findings,
         counters: Counter[str],
+        origins: Origins | None,
     ) -> None:
         self._lengths = lengths
         self._lanes = lanes
@@ -73,6 +75,7 @@ class Descents:
         self._gossip = gossip
         self._findings = findings
         self._counters = counters
+        self._origins = origins
         self._descents: dict[int, tuple[Lane, Lookup, Descent]] = {}
         self._number = 0
         self._records: dict[int, set[tuple[int, int]]] = {}
@@ -226,6 +229,8 @@ class Descents:
             self._told.clear()
         self._told[registry, where] = {key}
         self._counters["assignments"] += 1
+        if self._origins is not None:
+            self._origins.found(registry, where)
         return keep
 
     def _end(self, lane: Lane, lookup: Lookup, network: Network, keys: set[tuple[int, int]], *, by_gaps: bool) -> None:
@@ -259,6 +264,8 @@ class Descents:
             else:
                 block = Block(registry, where)
                 self._gossip.learn(block)
+                if self._origins is not None:
+                    self._origins.found(registry, where)
                 payload = _payload(ending.network)
                 out.append(
                     self._findings.record(

@@ -25,6 +25,8 @@ from whoismesh.lanes.events import (
     Forget,
     Instruction,
     Joined,
+    OriginsBroken,
+    OriginsReplied,
     Received,
     Recovered,
     Replied,
@@ -36,6 +38,7 @@ from whoismesh.lanes.events import (
 from whoismesh.lanes.findings import RESEND_S, Findings
 from whoismesh.lanes.lane import Lane
 from whoismesh.lanes.membership import Membership
+from whoismesh.lanes.origins import Origins
 from whoismesh.lanes.outcomes import Outcomes
 from whoismesh.messages import (
     Acknowledge,
@@ -58,6 +61,8 @@ from whoismesh.messages import (
     Welcome,
     Yield,
 )
+from whoismesh.origins import pack_origins
+from whoismesh.registries import ORIGINS_BUDGET
 
 #: Results in the spool beyond which nothing more is asked: a slow coordinator slows its workers.
 MOST_UNACKNOWLEDGED = 20_000
@@ -72,8 +77,9 @@ class Lanes:
 
     `lanes` are its registries, `bases` maps servers to registries (answers.understand), `host` names the process,
     `draw` returns a number in [0, 1) (gossip meets peers by chance), `listen` is the address of its gossip PUB socket,
-    `peers` its view of the mesh. `assignments` are the prefix lengths of the smallest ones by family where networks
-    are descended into, else None.
+    `peers` its view of the mesh; `origins` (most networks of a batch, seconds that an end waits for it) is given where
+    Team Cymru is to be asked who announces what is found. `assignments` are the prefix lengths of the smallest ones by
+    family where networks are descended into, else None.
     """
 
     def __init__(
@@ -84,6 +90,7 @@ class Lanes:
         draw: Callable[[], float],
         listen: str = "",
         peers: Peers | None = None,
+        origins: tuple[int, float] | None = None,
         assignments: Mapping[int, int] | None = None,
     ) -> None:
         self.lanes = lanes
@@ -95,7 +102,8 @@ class Lanes:
         self.done = False
         self.findings = Findings()
         self._listen = listen
-        shared = lanes, bases, self.gossip, self.findings, self.counters
+        self._origins = Origins(*origins, self.counters) if origins is not None else None
+        shared = lanes, bases, self.gossip, self.findings, self.counters, self._origins
         self._descents = Descents(assignments, *shared) if assignments else None
         self._outcomes = Outcomes(*shared, self._descents)
         self._host = host
@@ -104,6 +112,8 @@ class Lanes:
         self._clock = CoordinatorClock()
         for lane in lanes.values():
             lane.clock = self._clock
+        if self._origins is not None:
+            self._origins.clock = self._clock
         self._metrics_at = 0.0
         self._recover_until = 0.0
         self._drain_until: float | None = None
@@ -130,6 +140,8 @@ class Lanes:
                 out += self._outcomes.replied(number, reply, now)
             case Broken():
                 out += self._outcomes.broken(event, now)
+            case OriginsReplied() | OriginsBroken():
+                out += self._told_origins(event, now)
             case Recovered(keys):
                 self.findings.recover(keys)
             case Drain():
@@ -153,6 +165,8 @@ class Lanes:
             times += [wake for lane in self.lanes.values() if (wake := lane.wake_at(now)) is not None]
         if self._drain_until is not None:
             times.append(self._drain_until)
+        if self._origins is not None and member.joined:
+            times.append(self._origins.wake_at(now))
         return min(times)
 
     # -- the coordinator ----------------------------------------------------------------------------------------
@@ -171,7 +185,7 @@ class Lanes:
             case Renewed():
                 return self._renewed(message, now)
             case Permits():
-                self._permitted(message, now)
+                return self._permitted(message, now)
             case Acknowledge(origin=origin, runs=runs):
                 self.findings.acknowledged(origin, runs)
                 if self._descents is not None:
@@ -185,15 +199,20 @@ class Lanes:
                 self.counters["messages_unexpected"] += 1
         return []
 
-    def _permitted(self, message: Permits, now: float) -> None:
-        lane = self.lanes[message.registry]
+    def _permitted(self, message: Permits, now: float) -> list[Instruction]:
         self._clock.heard(message.clock_s, now)
+        if message.registry == ORIGINS_BUDGET:
+            if self._origins is not None:
+                self._origins.permit(message.clock_s + delay_s for delay_s in message.delays_s)
+            return []
+        lane = self.lanes[message.registry]
         if message.delays_s:
             lane.permit(message.clock_s + delay_s for delay_s in message.delays_s)
-        else:
-            lane.revoke_permits()
-            # Not for ourselves, who get no permits: a coordinator that starts anew is told of it.
-            lane.limited_until = max(lane.limited_until, now + message.wait_s)
+            return []
+        lane.revoke_permits()
+        # Not for ourselves, who get no permits: a coordinator that starts anew is told of it.
+        lane.limited_until = max(lane.limited_until, now + message.wait_s)
+        return self._outcomes.keep_known(lane, now)
 
     def _leased(self, grant: LeaseGrant, now: float) -> list[Instruction]:
         lane = self.lanes[grant.registry]
@@ -230,6 +249,8 @@ class Lanes:
             lane.wished = False
             lane.forget_permits()
             lane.unlimited = registry in message.unlimited
+        if self._origins is not None:
+            self._origins.forget_permits(unlimited=ORIGINS_BUDGET in message.unlimited)
         joined = Joined(message.crawl, message.origin, message.results, message.feed, message.exchange)
         out: list[Instruction] = [joined]
         for lane in self.lanes.values():
@@ -294,9 +315,9 @@ class Lanes:
             out += self._descents.finish(now)
         if self._drain_until is not None:
             for lane in self.lanes.values():
-                out += self._outcomes.give_back(lane, wait=True)
-        over = self.done and not self.findings.unacknowledged
-        drained = self._drain_until is not None and (self._drained or now >= self._drain_until)
+                out += self._outcomes.give_back(lane, now, wait=True)
+        over = self.done and self._has_origins(now) and not self.findings.unacknowledged
+        drained = self._drain_until is not None and (self._is_drained(now) or now >= self._drain_until)
         if over or drained:
             self._stopped = True
             return [*out, self._leave(), Stop()]
@@ -305,9 +326,13 @@ class Lanes:
             return out + self._join(now) if now >= member.join_at else out
         if self._drain_until is None:
             if now >= member.unsure_until:
+                out += self._hand_back_spent()  # before anything is asked in what an answer has left
                 out += self._ask(now)
+            out += self._hand_back_spent()
             out += self._hand_back(now)
             out += self._wish(now)
+        if self._origins is not None:
+            out += self._ask_origins(self._origins, now)
         if now >= member.renew_at:
             member.renewing(now)
             held = {
@@ -320,11 +345,12 @@ class Lanes:
             out.append(self._metrics(now))
         return out
 
-    @property
-    def _drained(self) -> bool:
+    def _is_drained(self, now: float) -> bool:
         """Tell whether nothing is on its way any more, or nothing can be delivered for want of a coordinator."""
+        if not self.origin:
+            return True
         asking = any(lane.lookups for lane in self.lanes.values())
-        return not self.origin or not (asking or self.findings.unacknowledged)
+        return not asking and self._has_origins(now) and not self.findings.unacknowledged
 
     @property
     def _may_ask(self) -> bool:
@@ -347,6 +373,13 @@ class Lanes:
                 out.append(ask)
         return out
 
+    def _hand_back_spent(self) -> list[Instruction]:
+        return [
+            Send(Yield(self.crawl, self.origin, number, ranges))
+            for lane in self.lanes.values()
+            for number, ranges in lane.give_back_spent()
+        ]
+
     def _hand_back(self, now: float) -> list[Instruction]:
         return [
             Send(Return(self.crawl, self.origin, number, ()))
@@ -368,6 +401,34 @@ class Lanes:
         if wants:
             out.append(Send(LeaseRequest(self.crawl, self.origin, wants)))
         return out
+
+    def _ask_origins(self, origins: Origins, now: float) -> list[Instruction]:
+        """Have Team Cymru asked who announces what was found in leases that are over."""
+        out: list[Instruction] = []
+        for lane in self.lanes.values():
+            origins.leases_ended(lane.registry, lane.leases_ended)
+        if origins.wants_permit(now):
+            out.append(Send(PermitRequest(self.crawl, self.origin, ORIGINS_BUDGET, 1)))
+        batch = origins.ask(now)
+        return out if batch is None else [*out, batch]
+
+    def _told_origins(self, event: OriginsReplied | OriginsBroken, now: float) -> list[Instruction]:
+        if self._origins is None:
+            return []
+        if isinstance(event, OriginsBroken):
+            return [*self._origins.failed(event.batch, event.reason, now)]
+        results, notes = self._origins.answered(event.batch, event.body, now)
+        kept = [
+            self.findings.keep_origins(self.origin, records[0][0], pack_origins(records), now) for records in results
+        ]
+        return [*kept, *notes]
+
+    def _has_origins(self, now: float) -> bool:
+        """Tell, when nothing more will be found, whether there is no batch to wait for."""
+        if self._origins is None:
+            return True
+        self._origins.end(now, drain=self._drain_until is not None)
+        return self._origins.over(now)
 
     def _metrics(self, now: float) -> Send:
         self._metrics_at = now + METRICS_S

@@ -36,6 +36,22 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
+class OriginsReplied:
+    """Team Cymru answered batch number `batch`, in whatever way."""
+
+    batch: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OriginsBroken:
+    """Batch number `batch` got no answer."""
+
+    batch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recovered:
     """The spool holds results of an earlier process that were never acknowledged, as (origin, sequence)."""
 
@@ -52,7 +68,7 @@ class Tick:
     """Time has passed."""
 
 
-Event = Received | gossip.Incoming | Replied | Broken | Recovered | Drain | Tick
+Event = Received | gossip.Incoming | Replied | Broken | OriginsReplied | OriginsBroken | Recovered | Drain | Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +85,14 @@ class Ask:
     address: int
     url: str | None = None
     question: Question | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskOrigins:
+    """Ask Team Cymru who announces these addresses, as (family, integer), in one bulk query."""
+
+    batch: int
+    addresses: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +150,4 @@ class Note:
     level: str = "info"
 
 
-Instruction = Ask | Send | Keep | Forget | Resend | Joined | Stop | Note | gossip.Instruction
+Instruction = Ask | AskOrigins | Send | Keep | Forget | Resend | Joined | Stop | Note | gossip.Instruction

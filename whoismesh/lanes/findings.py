@@ -9,7 +9,8 @@ from whoismesh.answers import Answer
 from whoismesh.blocks import Block
 from whoismesh.lanes.events import Keep
 from whoismesh.lanes.lane import Lookup
-from whoismesh.messages import DISAGREEMENT, Result
+from whoismesh.messages import DISAGREEMENT, ORIGINS, Result
+from whoismesh.registries import REGISTRIES
 
 #: A result that is not acknowledged for this long is pushed again, seconds; doubled up to the second each time that
 #: nothing at all was acknowledged in between, or a coordinator that is slow would be sent everything again and again.
@@ -46,10 +47,9 @@ class Findings:
         block: Block | None = None,
     ) -> Keep:
         """Give a new result its number."""
-        self._sequence += 1
         result = Result(
             origin=origin,
-            sequence=self._sequence,
+            sequence=self._sequence + 1,
             registry=lookup.registry,
             status=answer.status,
             asked=lookup.asked,
@@ -58,7 +58,17 @@ class Findings:
             reason=answer.reason[:MOST_REASON],
             payload=payload,
         )
-        self.unacknowledged[origin, self._sequence] = now
+        return self._keep(result, block, now)
+
+    def keep_origins(self, origin: int, network: Range, payload: bytes, now: float) -> Keep:
+        """Give what Team Cymru told its number: a record that settles nothing. `network` is the first it tells of."""
+        asked = Range(network.family, network.first, network.first)
+        result = Result(origin, self._sequence + 1, REGISTRIES[0], ORIGINS, asked, asked, None, "", payload)
+        return self._keep(result, None, now)
+
+    def _keep(self, result: Result, block: Block | None, now: float) -> Keep:
+        self._sequence = result.sequence
+        self.unacknowledged[result.origin, result.sequence] = now
         return Keep(result, block)
 
     def record(

@@ -1,8 +1,10 @@
 """One registry at one worker: its gaps, what to ask next, and the pace.
 
 Rules of this file:
-- Coarse to fine: the largest gap first, at its middle. Large networks are most of the space, and an answer closes the
-whole range.
+- Coarse to fine: the largest gap first, at its middle (IPv6: where its widest block begins). Large networks are most of
+the space, and an answer closes the whole range.
+- What the prior aims at comes first (`aims`), and an aim that a gap holds is a gap of its own.
+- A lease is good for so many questions; then what is untouched of it goes back, for there may be larger gaps elsewhere.
 - One lookup a gap: two addresses of one gap may lie in one network, two gaps never do.
 - A lookup needs a free connection, the host's own pace and, unless the registry is unlimited, a permit whose time has
 come.
@@ -20,6 +22,7 @@ from whoismesh.addresses import Range
 from whoismesh.answers import Answer
 from whoismesh.answers.disagreement import Claim
 from whoismesh.grain import BLOCK_SIZE
+from whoismesh.lanes.aims import LaneAims
 from whoismesh.lanes.coordinator_clock import CoordinatorClock
 from whoismesh.lanes.descent import Question
 from whoismesh.ledger.budgets import BORNE_LATENESS_S, DEALT_SHARE, MOST_REQUESTED
@@ -79,11 +82,12 @@ class Lookup:
 
 @dataclass(slots=True)
 class HeldLease:
-    """A lease of ours. `left` are the ranges in which there may still be a gap."""
+    """A lease of ours. `left` are the ranges in which there may still be a gap, `questions` how many it is good for."""
 
     grant: LeaseGrant
     ranges: RangeSet
     left: list[Range]
+    questions: float
 
 
 class Lane:
@@ -99,12 +103,14 @@ class Lane:
         self.open = RangeSet()
         #: Gaps in networks that are being descended into: not asked about, and not through with either.
         self.held = RangeSet()
+        self.aims = LaneAims(self.open)
         self.leases: dict[int, HeldLease] = {}
         self.lookups: dict[int, Lookup] = {}
         self.again: list[Lookup] = []
         self.unlimited = False
         self.closed = False
         self.wished = False
+        self.leases_ended = 0
         self.wanted = 0
         self.paused_until = 0.0
         self.limited_until = 0.0
@@ -135,7 +141,10 @@ class Lane:
                 self._push(self.open.run_at(gap.family, gap.first))
                 if grant.first_in_line:
                     self.again.append(Lookup(0, self.registry, gap.family, gap.first))
-        self.leases[grant.lease] = HeldLease(grant, RangeSet(grant.ranges), list(grant.ranges))
+        self.aims.add(grant.aims)
+        self.leases[grant.lease] = HeldLease(
+            grant, RangeSet(grant.ranges), list(grant.ranges), grant.questions or math.inf
+        )
         return hits
 
     def close(self, block: Range) -> bool:
@@ -152,6 +161,7 @@ class Lane:
             self._push(self.open.run_at(block.family, block.first - 1))
         if after is not None:
             self._push(self.open.run_at(block.family, block.last + 1))
+        self.aims.closed(block)
         return True
 
     def hold(self, network: Range) -> None:
@@ -170,7 +180,7 @@ class Lane:
 
     def give_up(self, lookup: Lookup) -> None:
         """Close the gap around an address, as far as its lease reaches: the coordinator decides what becomes of it."""
-        gap = self.open.run_at(lookup.family, lookup.address)
+        gap = self.gap_around(lookup)
         for lease in self.leases.values():
             leased = lease.ranges.run_at(lookup.family, lookup.address)
             if gap is not None and leased is not None:
@@ -180,15 +190,20 @@ class Lane:
                     return
         self.close(lookup.asked)
 
+    def gap_around(self, lookup: Lookup) -> Range | None:
+        """Return what an answer to a lookup may close: the gap around it, and of an aim no more than that."""
+        gap = self.open.run_at(lookup.family, lookup.address)
+        aim = self.aims.at(lookup.family, lookup.address)
+        return gap if gap is None or aim is None else gap.overlap(aim)
+
     def _push(self, gap: Range | None) -> None:
         if gap is not None:
             heapq.heappush(self._heap, (-gap.size, gap.family, gap.first, gap.last))
 
-    def _pop_gap(self) -> Range | None:
+    def _pop_gap(self, addresses: list[tuple[int, int]]) -> Range | None:
         """Return the largest gap in which nothing is being asked, or None."""
         busy = []
         found = None
-        addresses = [(each.family, each.address) for each in (*self.lookups.values(), *self.again)]
         while self._heap:
             entry = heapq.heappop(self._heap)
             gap = Range(*entry[1:])
@@ -215,6 +230,8 @@ class Lane:
         lookup = self._waiting(now) or self._new()
         if lookup is None:
             return None
+        for lease in self.leases.values():
+            lease.questions -= lease.ranges.holds(lookup.family, lookup.address)
         lookup.number, lookup.asked_at = number, now
         if not self.unlimited:
             self._permits.popleft()
@@ -242,14 +259,18 @@ class Lane:
 
     def _is_asked_around(self, lookup: Lookup) -> bool:
         """Tell whether an answer about the same gap is on its way: it may settle this question too."""
-        gap = self.open.run_at(lookup.family, lookup.address)
+        gap = self.gap_around(lookup)
         return gap is not None and any(gap.holds(each.family, each.address) for each in self.lookups.values())
 
     def _new(self) -> Lookup | None:
-        gap = self._pop_gap()
+        asking = [(each.family, each.address) for each in (*self.lookups.values(), *self.again)]
+        aimed = self.aims.next_address(asking)
+        if aimed is not None:
+            return Lookup(0, self.registry, *aimed)
+        gap = self._pop_gap(asking)
         if gap is None:
             return None
-        return Lookup(0, self.registry, gap.family, _middle(gap))
+        return Lookup(0, self.registry, gap.family, _middle(gap) if gap.family == 4 else _roundest(gap))
 
     def take_lookup(self, number: int, now: float) -> Lookup | None:
         """Return a question whose answer came, or None if it is not one of ours; its connection is free again."""
@@ -264,9 +285,9 @@ class Lane:
         self.failing.clear()
         self.pauses = 0
 
-    def is_to_compare(self, lookup: Lookup) -> bool:
+    def is_to_compare(self, lookup: Lookup, now: float) -> bool:
         """Tell whether a network that was found is of the share that the next protocol is asked about too."""
-        if lookup.protocol or len(self.protocols) < 2:
+        if lookup.protocol or len(self.protocols) < 2 or self.closed or now < self.paused_until:
             return False
         self._networks += 1
         return int(self._networks * self.compare) > int((self._networks - 1) * self.compare)
@@ -303,7 +324,7 @@ class Lane:
             return None
         # A gap in which something is being asked may split in two or close: a permit for it would often lapse.
         questions = sum(each.question is not None for each in (*self.again, *self.lookups.values()))
-        usable = min(len(self.open) + questions - len(self.lookups), self._most_ahead)
+        usable = min(self._askable + questions - len(self.lookups), self._most_ahead)
         if self.closed or now < self.paused_until:
             usable = 0
         missing = usable - len(self._permits)
@@ -313,6 +334,12 @@ class Lane:
             return None
         self.wanted = max(missing, 0)
         return self.wanted
+
+    @property
+    def _askable(self) -> int:
+        """About how many questions there are: gaps that touch are one, also where they hold many aims."""
+        good_for = sum(max(0, lease.questions) for lease in self.leases.values())
+        return int(min(good_for, max(len(self.open), len(self.aims))))
 
     @property
     def _most_ahead(self) -> int:
@@ -328,7 +355,7 @@ class Lane:
             return False
         if now < self.paused_until or len(self.leases) >= LEASES_AT_ONCE:
             return False
-        return len(self.open) <= self.connections * GAPS_A_CONNECTION
+        return self._askable <= self.connections * GAPS_A_CONNECTION
 
     def finished_leases(self) -> Iterator[int]:
         """Yield (and drop) leases in which no gap is left."""
@@ -337,12 +364,14 @@ class Lane:
                 lease.left.pop()
             if not lease.left:
                 del self.leases[number]
+                self.leases_ended += 1
                 yield number
 
     def drop_lease(self, number: int) -> None:
         """Forget a lease that is not ours any more, with its gaps."""
         lease = self.leases.pop(number, None)
         if lease is not None:
+            self.leases_ended += 1
             kept = RangeSet(each for other in self.leases.values() for each in other.ranges)
             for each in lease.ranges:
                 for part in kept.missing(each):
@@ -357,30 +386,48 @@ class Lane:
         lease = self.leases.get(number)
         if lease is None:
             return ()
-        waiting = [(each.family, each.address) for each in self.again]
-        untouched = [gap for gap in self.unasked(lease) if not any(gap.holds(*address) for address in waiting)]
+        untouched = self._untouched(lease)
         half = sum(gap.size for gap in untouched) // 2
         passed, given = 0, []
         for gap in untouched:
             if passed >= half:
                 given.append(gap)
             elif (
-                passed + gap.size > half and gap.size > BLOCK_SIZE[gap.family]
-            ):  # a smaller one goes whole or not at all
+                passed + gap.size > half
+                and gap.size > BLOCK_SIZE[gap.family]
+                and self.aims.at(gap.family, gap.first) is None
+            ):  # a smaller one, and an aim, goes whole or not at all
                 middle = _middle(gap)
                 if middle > gap.first:
                     given.append(Range(gap.family, middle, gap.last))
             passed += gap.size
+        self._let_go(lease, given)
+        return tuple(given)
+
+    def give_back_spent(self) -> Iterator[tuple[int, tuple[Range, ...]]]:
+        """Take what is untouched out of leases that had their questions; yield (lease, ranges)."""
+        for number, lease in self.leases.items():
+            given = self._untouched(lease) if lease.questions <= 0 else []
+            if given:
+                self._let_go(lease, given)
+                yield number, tuple(RangeSet(given))
+
+    def _untouched(self, lease: HeldLease) -> list[Range]:
+        """Return the gaps of a lease in which nothing is being asked, nor will be asked again."""
+        waiting = [(each.family, each.address) for each in self.again]
+        return [gap for gap in self.unasked(lease) if not any(gap.holds(*address) for address in waiting)]
+
+    def _let_go(self, lease: HeldLease, given: Iterable[Range]) -> None:
         for each in given:
             lease.ranges.remove(each)
             self.close(each)
-        lease.grant = replace(lease.grant, ranges=tuple(lease.ranges))
-        return tuple(given)
+        kept = tuple(aim for aim in lease.grant.aims if lease.ranges.meets(aim.range))
+        lease.grant = replace(lease.grant, ranges=tuple(lease.ranges), aims=kept)
 
     def unasked(self, lease: HeldLease) -> tuple[Range, ...]:
-        """Return the gaps of a lease in which nothing is being asked."""
+        """Return the gaps of a lease in which nothing is being asked, cut where aims begin and end."""
         asking = [(each.family, each.address) for each in self.lookups.values()]
-        gaps = [gap for each in lease.ranges for gap in self.open.present(each)]
+        gaps = [part for each in lease.ranges for gap in self.open.present(each) for part in self.aims.parts(gap)]
         return tuple(gap for gap in gaps if not any(gap.holds(*address) for address in asking))
 
     def pace(self, now: float) -> float:
@@ -407,6 +454,13 @@ class Lane:
             # Nothing more can be asked at this very moment; what waits is a retry.
             at = min((each.not_before for each in self.again if each.not_before > now), default=math.inf)
         return at if at < math.inf else None
+
+
+def _roundest(gap: Range) -> int:
+    """Return the address of a gap at which the widest block begins: that is where IPv6 is given out (`grain`)."""
+    if not gap.first:
+        return 0
+    return gap.last & -(1 << (((gap.first - 1) ^ gap.last).bit_length() - 1))
 
 
 def _middle(gap: Range) -> int:

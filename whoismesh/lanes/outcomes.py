@@ -15,19 +15,23 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
+from whoismesh import iana
 from whoismesh.addresses import Range
 from whoismesh.answers import CANNOT_TELL, Answer, Reply, Status, understand
 from whoismesh.answers.disagreement import Claim, claim_of, differing
 from whoismesh.blocks import Block
 from whoismesh.gossip import Gossip
+from whoismesh.grain import smallest_block
 from whoismesh.lanes.descents import Descents
 from whoismesh.lanes.events import Broken, Instruction, Note, Send
 from whoismesh.lanes.findings import Findings
 from whoismesh.lanes.lane import Lane, Lookup
+from whoismesh.lanes.origins import Origins
 from whoismesh.ledger.budgets import MAX_WAIT_S
 from whoismesh.messages import Return, Signal
 from whoismesh.networks import Network
 from whoismesh.packing import pack
+from whoismesh.rangesets import RangeSet
 
 #: Tries of one lookup at one host by one protocol, the wait before the second (doubled after), seconds.
 TRIES, RETRY_S = 3, 0.5
@@ -51,7 +55,8 @@ class Outcomes:
         gossip: Gossip,
         findings: Findings,
         counters: Counter[str],
-        descents: Descents | None,
+        origins: Origins | None = None,
+        descents: Descents | None = None,
     ) -> None:
         self._lanes = lanes
         self._bases = bases
@@ -59,6 +64,7 @@ class Outcomes:
         self._findings = findings
         self._counters = counters
         self._descents = descents
+        self._origins = origins
 
     def _lookup(self, number: int, now: float) -> tuple[Lane, Lookup] | None:
         for lane in self._lanes.values():
@@ -89,13 +95,18 @@ class Outcomes:
             case _ if lookup.known is not None:
                 return self._compared(lane, lookup, lookup.known, answer, now)
             case Status.NETWORK if answer.network is not None:
-                if not lookup.claims.keys() - {reply.protocol} and lane.is_to_compare(lookup):
+                if not lookup.claims.keys() - {reply.protocol} and lane.is_to_compare(lookup, now):
                     lookup.known = answer
                     self._next_protocol(lane, lookup)
                     return []
                 return self._found(lane, lookup, answer, answer.network, now)
             case Status.UNALLOCATED | Status.POOL:
-                lane.close(self._empty_block(lookup.asked))
+                if iana.home_of(lookup.asked) == lane.registry:
+                    lane.aims.wrong(lookup.family, lookup.address)
+                    lane.close(self._empty_block(lookup.asked))
+                else:
+                    # Only a hint sent the question here: the registry that has the space must say so too.
+                    lane.give_up(lookup)
                 return [self._findings.keep(self._gossip.origin, lookup, answer, now)]
             case Status.ELSEWHERE | Status.PLACEHOLDER:
                 lane.give_up(lookup)
@@ -104,7 +115,7 @@ class Outcomes:
                 lane.again.append(lookup)
                 return self._limited(lane, lookup, answer, now)
             case Status.BANNED:
-                return self._banned(lane, answer)
+                return self._banned(lane, answer, now)
         return self._failed(lane, lookup, answer, now)
 
     def _next_protocol(self, lane: Lane, lookup: Lookup) -> None:
@@ -122,7 +133,15 @@ class Outcomes:
             case Status.LIMITED:
                 out += self._limited(lane, lookup, answer, now)
             case Status.BANNED:
-                out += self._banned(lane, answer)
+                out += self._banned(lane, answer, now)
+        return out
+
+    def keep_known(self, lane: Lane, now: float) -> list[Instruction]:
+        """Keep the networks that only wait to be compared: their registry is not to be asked for a while."""
+        out: list[Instruction] = []
+        for lookup in [each for each in lane.again if each.known is not None]:
+            lane.again.remove(lookup)
+            out += self._failed(lane, lookup, Answer(Status.FAILED), now)
         return out
 
     def _listed(self, lane: Lane, lookup: Lookup, reply: Reply, now: float) -> list[Instruction]:
@@ -138,7 +157,7 @@ class Outcomes:
             lane.again.append(lookup)
             return self._limited(lane, lookup, failure, now)
         if failure.status is Status.BANNED:
-            return self._banned(lane, failure)
+            return self._banned(lane, failure, now)
         if listing.unsupported:
             lane.answered(now)
             return self._descents.failed(lookup, now, for_good=True)
@@ -173,6 +192,8 @@ class Outcomes:
         self._gossip.learn(block)
         for each in self._lanes.values():
             each.close(network.range)
+        if self._origins is not None:
+            self._origins.found(lookup.registry, network.range)
         payload = pack(network.shortened().to_map())
         out.append(self._findings.keep(self._gossip.origin, lookup, answer, now, payload=payload, block=block))
         return out
@@ -181,7 +202,7 @@ class Outcomes:
         """Return the block that a "not found" closes: all of it where gossip knows a holder, who is not believed."""
         known = self._gossip.replica.table.coverage
         if known.holds(asked.family, asked.first):
-            return self._gossip.replica.grain.block(asked)
+            return smallest_block(asked)
         return self._gossip.replica.grain.empty_block(asked, known)
 
     def _redirected(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
@@ -197,20 +218,24 @@ class Outcomes:
         wait_s = None if answer.retry_after_s is None else min(answer.retry_after_s, MAX_WAIT_S)
         lane.paused_until = max(lane.paused_until, now + max(LIMITED_PAUSE_S, wait_s or 0.0))
         lookup.not_before = lane.paused_until
+        out = self.keep_known(lane, now)
         if answer.host_only:
-            return []  # too many connections from here: nobody else's business
+            return out  # too many connections from here: nobody else's business
         lane.revoke_permits()
         lane.limited_until = max(lane.limited_until, lane.paused_until)
-        return [Send(Signal(self._gossip.crawl, self._gossip.origin, lane.registry, "limited", wait_s, answer.reason))]
+        return [
+            *out,
+            Send(Signal(self._gossip.crawl, self._gossip.origin, lane.registry, "limited", wait_s, answer.reason)),
+        ]
 
-    def _banned(self, lane: Lane, answer: Answer) -> list[Instruction]:
+    def _banned(self, lane: Lane, answer: Answer, now: float) -> list[Instruction]:
         """Close the lane for good and hand its leases back: only a person can mend this."""
         lane.closed = True
         out: list[Instruction] = [
             Note("host_banned", {"registry": lane.registry, "reason": answer.reason}, "error"),
             Send(Signal(self._gossip.crawl, self._gossip.origin, lane.registry, "banned", None, answer.reason)),
         ]
-        return out + self.give_back(lane)
+        return out + self.give_back(lane, now)
 
     def _failed(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
         """Try again, by another protocol where this one cannot tell, or leave it to the coordinator."""
@@ -260,26 +285,27 @@ class Outcomes:
     def _out_of_reach(self, lane: Lane, reason: str, now: float) -> list[Instruction]:
         """Wait, longer each time: the registry is the trouble, not the address. Others may reach it meanwhile."""
         if now < lane.paused_until:
-            return self.give_back(lane)
+            return self.give_back(lane, now)
         wait_s = lane.pause(now)
         lane.failing.clear()
         return [
             Note("registry_unreachable", {"registry": lane.registry, "reason": reason, "wait_s": wait_s}, "warning"),
             Send(Signal(self._gossip.crawl, self._gossip.origin, lane.registry, "unreachable", None, reason)),
-            *self.give_back(lane),
+            *self.give_back(lane, now),
         ]
 
-    def give_back(self, lane: Lane, *, wait: bool = False) -> list[Instruction]:
+    def give_back(self, lane: Lane, now: float, *, wait: bool = False) -> list[Instruction]:
         """Return all leases of a lane; what is being asked at this moment is not for somebody else.
 
         With `wait`, a lease in which something is being asked is kept until it is known what the answer leaves of it.
         """
+        out = self.keep_known(lane, now)
         if self._descents is not None:
             self._descents.abandon(lane)
-        out: list[Instruction] = []
         for number, lease in list(lane.leases.items()):
             if wait and any(lease.ranges.holds(each.family, each.address) for each in lane.lookups.values()):
                 continue
-            out.append(Send(Return(self._gossip.crawl, self._gossip.origin, number, lane.unasked(lease))))
+            unasked = tuple(RangeSet(lane.unasked(lease)))
+            out.append(Send(Return(self._gossip.crawl, self._gossip.origin, number, unasked)))
             lane.drop_lease(number)
         return out

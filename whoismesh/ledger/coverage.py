@@ -1,29 +1,36 @@
 """Which addresses of the space are settled, and how: the coverage of a crawl.
 
 Every address of the space is in exactly one of `held` (a network), `unallocated`, `failed`, `reserved`, or it is not
-settled. A network outranks "unallocated" and "failed": an answer that names a holder is believed over one that knew of
-none. Where small registrations turn up, free blocks around that were closed at a glance are opened again (`grain`).
+settled; `delegated` is the part of `unallocated` that was settled by published files. A network outranks "unallocated"
+and "failed": an answer that names a holder is believed over one that knew of none. Where small registrations turn up,
+free blocks around that were closed at a glance are opened again (`grain`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from whoismesh import iana
-from whoismesh.addresses import Range
-from whoismesh.grain import Grain, fine_block, neighbourhood_of
+from whoismesh.addresses import BITS, Range
+from whoismesh.grain import FINE_BLOCK_LENGTH, FINEST_GRAIN, Grain, smallest_block
 from whoismesh.rangesets import RangeSet
+
+#: Free blocks that were closed at a glance are kept by the prefix of so many bits around them, to be found again.
+CELL_LENGTH = {4: 16, 6: 24}
+#: Prefix length of what is never opened again: nothing seen near it makes it smaller.
+FINEST = {4: FINE_BLOCK_LENGTH, 6: FINEST_GRAIN}
 
 
 class Coverage:
     """The settled part of a space, by kind. Starts with special-purpose space settled as reserved."""
 
-    __slots__ = ("_at_a_glance", "_grain", "failed", "held", "reserved", "settled", "space", "unallocated")
+    __slots__ = ("_at_a_glance", "_grain", "delegated", "failed", "held", "reserved", "settled", "space", "unallocated")
 
     def __init__(self, space: Iterable[Range]) -> None:
         self.space = RangeSet(space)
         self.held = RangeSet()
         self.unallocated = RangeSet()
+        self.delegated = RangeSet()
         self.failed = RangeSet()
         self.reserved = RangeSet()
         for each in self.space:
@@ -32,7 +39,8 @@ class Coverage:
                     self.reserved.add(part)
         self.settled = self.reserved.copy()
         self._grain = Grain()
-        self._at_a_glance: dict[Range, list[Range]] = {}
+        #: By cell, of each address asked in it: the length of the prefix that was closed around it.
+        self._at_a_glance: dict[Range, dict[int, int]] = {}
 
     def settle_network(self, found: Range) -> list[Range]:
         """Settle a network; return its parts in the space, without what is reserved."""
@@ -40,6 +48,7 @@ class Coverage:
         for part in parts:
             self.held.add(part)
             self.unallocated.remove(part)
+            self.delegated.remove(part)
             self.failed.remove(part)
             self.settled.add(part)
         return parts
@@ -50,11 +59,17 @@ class Coverage:
         Return what is unsettled now and was not before.
         """
         reopened = []
-        for neighbourhood in self._grain.note(found):
-            for asked in self._at_a_glance.pop(neighbourhood, ()):
-                looked_at = RangeSet([fine_block(asked)])
-                for part in self.unallocated.present(self._grain.block(asked)):
-                    reopened += looked_at.missing(part)
+        for neighbourhood, length in self._grain.note(found):
+            for cell, asked in self._glances(neighbourhood):
+                before = cell[asked.first]
+                if before >= length:
+                    continue
+                cell[asked.first] = length
+                looked_at = Range.of_prefix(asked.family, asked.first, length)
+                closed = Range.of_prefix(asked.family, asked.first, before).overlap(neighbourhood)
+                kept = RangeSet([looked_at])
+                for part in self.unallocated.present(closed) if closed is not None else ():
+                    reopened += [each for free in self.delegated.missing(part) for each in kept.missing(free)]
         for part in reopened:
             self.unallocated.remove(part)
             self.settled.remove(part)
@@ -63,13 +78,31 @@ class Coverage:
     def settle_empty(self, asked: Range) -> list[Range]:
         """Settle the block around an address that no registry knows; return what was not settled before."""
         block = self._grain.empty_block(asked, self.held)
-        if block == self._grain.block(asked) and asked.family == 4:
-            self._at_a_glance.setdefault(neighbourhood_of(asked), []).append(asked)
+        length = BITS[asked.family] + 1 - block.size.bit_length()
+        if length < FINEST[asked.family]:
+            cell = Range.of_prefix(asked.family, asked.first, CELL_LENGTH[asked.family])
+            self._at_a_glance.setdefault(cell, {})[asked.first] = length
         return self._settle(self.unallocated, block)
+
+    def _glances(self, neighbourhood: Range) -> Iterator[tuple[dict[int, int], Range]]:
+        """Yield (cell, address) for what was closed at a glance around addresses in a neighbourhood."""
+        family, first, last = neighbourhood
+        step = 1 << BITS[family] - CELL_LENGTH[family]
+        for at in range(first & -step, last + 1, step):
+            cell = self._at_a_glance.get(Range(family, at, at + step - 1), {})
+            yield from ((cell, Range(family, each, each)) for each in cell if first <= each <= last)
+
+    def settle_delegated(self, free: Range) -> list[Range]:
+        """Settle what the prior calls free; return what was not settled before."""
+        parts = self._settle(self.unallocated, free)
+        for part in parts:
+            self.delegated.add(part)
+        return parts
 
     def settle_failed(self, asked: Range) -> list[Range]:
         """Settle the block around an address that could not be looked up; return what was not settled before."""
-        return self._settle(self.failed, self._grain.empty_block(asked, self.held))
+        block = self._grain.empty_block(asked, self.held)
+        return self._settle(self.failed, min(block, smallest_block(asked), key=lambda each: each.size))
 
     def reopen_failed(self) -> list[Range]:
         """Open again what could not be looked up; return it."""

@@ -23,6 +23,9 @@ from whoismesh.ledger.events import (
     Collected,
     Event,
     Finish,
+    Import,
+    Imported,
+    ImportOver,
     Instruction,
     Note,
     Publish,
@@ -44,6 +47,9 @@ from whoismesh.ledger.roster import Roster
 from whoismesh.messages import (
     ABANDONED,
     ADOPTED,
+    DELEGATED,
+    ORIGINS,
+    OWN_STATUSES,
     Acknowledge,
     Discovered,
     Join,
@@ -68,6 +74,8 @@ from whoismesh.messages import (
     Welcome,
     Yield,
 )
+from whoismesh.packing import pack
+from whoismesh.prior import Prior
 from whoismesh.registries import REGISTRIES
 
 #: Workers renew this often, seconds.
@@ -76,9 +84,14 @@ RENEW_S = 2.0
 HOUSEKEEPING_S = 0.25
 #: No event for this long means that this process was not run (stopped, its host asleep); a shell ticks every 0.25 s.
 PAUSE_S = 2.0
+#: Origins of which it is remembered to whose key they were given; the longest ago is forgotten first.
+MOST_KEYS = 100_000
 #: After a restart nothing is lent for so long: workers that hold leases come back within it (sockets.RECONNECT_MOST_MS
 #: and a round trip) and keep them.
 ADOPTION_S = 3.0
+
+#: Ranges of one result that settles what the prior calls free: 36 KiB of IPv6.
+FREE_A_RESULT = 1_000
 
 
 class Ledger:
@@ -87,7 +100,7 @@ class Ledger:
     `ports` are those of PULL, PUB and gossip ROUTER, told to workers. `lease_s` is how long a lease should keep a
     worker busy, `attempts` after how many failed lookups (each with its own retries on some host) an address is
     settled as failed, `give_up_s` how long to try a registry that was never reached,
-    `most_members` how many workers are taken in.
+    `most_members` how many workers are taken in, `prior` what published files say (a hint, but for `delegated`).
     """
 
     def __init__(
@@ -103,10 +116,12 @@ class Ledger:
         attempts: int = 3,
         give_up_s: float = 20.0,
         most_members: int = 1_000,
+        prior: Prior | None = None,
     ) -> None:
         self.crawl = crawl
-        self.account = Account(space, attempts)
+        self.account = Account(space, attempts, prior)
         self.coverage = self.account.coverage
+        self.bulk = self.account.bulk
         self.desk = self.account.desk
         self.log = self.account.log
         self.networks = self.account.networks
@@ -128,6 +143,8 @@ class Ledger:
         self._hearsay = Hearsay(self.log, self._intake.is_stored)
         self._roster = Roster(crawl, epoch, self.workers)
         self._senders: dict[bytes, int] = {}
+        #: To whose key each origin was given, by this start of the coordinator.
+        self._keys: dict[int, str] = {}
         self._lending = Lending(self.account, budgets, self.workers, count((epoch << 32) + 1), lease_s)
         self._housekeeping_at = 0.0
         self._handled_at: float | None = None
@@ -139,14 +156,16 @@ class Ledger:
         """Take in one event at a point of the monotonic clock; return what to do, in order."""
         self._notice_time(now)
         match event:
-            case Received(sender, message):
-                out = self._received(sender, message, now)
-            case Collected(message):
-                out = self._collected(message, now)
+            case Received(sender, message, key):
+                out = self._received(sender, message, key, now)
+            case Collected(message, key):
+                out = self._collected(message, key, now)
             case Stored(results):
                 out = self._stored(results, now)
             case Asked(sender, message):
                 out = self._asked(sender, message, now)
+            case Import() | Imported() | ImportOver():
+                out = self._import(event)
             case Tick():
                 out = self._tick(now)
         return out + self._serve(now)
@@ -161,6 +180,29 @@ class Ledger:
         """Take in a result from disk when starting, in the order in which it was stored."""
         self._intake.stored(result)
         self.account.settle(result, 0.0)
+
+    def delegated(self) -> list[Result]:
+        """Return what settles all that the prior calls free and is not settled yet.
+
+        To be stored and replayed before the first event. Their payloads hold up to FREE_A_RESULT ranges of one kind.
+        """
+        kinds: dict[str, list[Range]] = {}
+        for registry, status, part in self.account.free():
+            kinds.setdefault(f"{status} by the statistics of {registry}", []).append(part)
+        found = []
+        for reason, parts in kinds.items():
+            for at in range(0, len(parts), FREE_A_RESULT):
+                some = parts[at : at + FREE_A_RESULT]
+                asked = Range(some[0].family, some[0].first, some[0].first)
+                payload = pack([[each.first_bytes, each.last_bytes] for each in some])
+                self._own_sequence += 1
+                found.append(
+                    Result(
+                        *(self._own_origin, self._own_sequence, REGISTRIES[0], DELEGATED, asked, asked, None),
+                        *(reason, payload),
+                    )
+                )
+        return found
 
     def _notice_time(self, now: float) -> None:
         """Begin, or make up for a time in which nobody could be heard: what is late then is late by our own fault."""
@@ -179,14 +221,14 @@ class Ledger:
                 health.postpone(pause_s)
         self._handled_at = now
 
-    def _received(self, sender: bytes, message: Message, now: float) -> list[Instruction]:
+    def _received(self, sender: bytes, message: Message, key: str, now: float) -> list[Instruction]:
         if isinstance(message, Join):
-            return self._join(sender, message, now)
+            return self._join(sender, message, key, now)
         if message.crawl != self.crawl:
             return [Send(sender, Refused(self.crawl, "this coordinator runs another crawl", True))]
         origin = self._senders.get(sender)
         worker = self.workers.get(origin) if origin is not None else None
-        if worker is None or getattr(message, "origin", None) != origin:
+        if worker is None or getattr(message, "origin", None) != origin or worker.key != key:
             return [Send(sender, Refused(self.crawl, "not known here, join again", False))]
         worker.seen_at = now
         match message:
@@ -207,6 +249,8 @@ class Ledger:
                     self.desk.take_out(lease, ranges)
                 return []
             case PermitRequest(registry=registry, count=count):
+                if registry not in self.budgets:
+                    return []  # origins, which only some crawls ask for
                 self.budgets[registry].request(worker.origin, count, worker.host.rpartition(":")[0])
                 return self._deal(registry, now)
             case Signal():
@@ -217,9 +261,13 @@ class Ledger:
         self.counters["messages_unexpected"] += 1
         return []
 
-    def _collected(self, message: Results | Metrics, now: float) -> list[Instruction]:
+    def _collected(self, message: Results | Metrics, key: str, now: float) -> list[Instruction]:
         if message.crawl != self.crawl:
             self.counters["messages_of_another_crawl"] += 1
+            return []
+        origins = (each.origin for each in message.results) if isinstance(message, Results) else (message.origin,)
+        if any(self._keys.get(origin, key) != key for origin in origins):
+            self.counters["messages_of_another_key"] += 1
             return []
         if isinstance(message, Metrics):
             if message.origin not in self.workers:
@@ -235,7 +283,7 @@ class Ledger:
 
     # -- members ------------------------------------------------------------------------------------------------
 
-    def _join(self, sender: bytes, message: Join, now: float) -> list[Instruction]:
+    def _join(self, sender: bytes, message: Join, key: str, now: float) -> list[Instruction]:
         if message.crawl not in (b"", self.crawl):
             return [Send(sender, Refused(self.crawl, "this coordinator runs another crawl", True))]
         known = self.workers.get(self._senders.get(sender, 0))
@@ -245,10 +293,15 @@ class Ledger:
         origin = message.origin or (known.origin if known else next(self._origins, 0))
         if not origin:
             return [Send(sender, Refused(self.crawl, "no origin left for now, join again later", False))]
+        if self._keys.setdefault(origin, key) != key:
+            self.counters["messages_of_another_key"] += 1
+            return [Send(sender, Refused(self.crawl, f"origin {origin} was given to another key", True))]
+        if len(self._keys) > MOST_KEYS:
+            del self._keys[next(iter(self._keys))]
         before = self.workers.get(origin)
         if before is not None and before.sender != sender:
             self._senders.pop(before.sender, None)
-        self.workers[origin] = Worker(origin, sender, message.host, message.gossip, now)
+        self.workers[origin] = Worker(origin, sender, message.host, message.gossip, now, key=key)
         self._senders[sender] = origin
         for grant in message.leases:
             self._lending.adopt(origin, grant, now)
@@ -271,7 +324,8 @@ class Ledger:
         self._senders.pop(worker.sender, None)
         for registry in REGISTRIES:
             self._lending.forget(worker.origin, registry)
-            self.budgets[registry].forget(worker.origin)
+        for budget in self.budgets.values():
+            budget.forget(worker.origin)
         for lease in [each for each in self.desk.leases.values() if each.origin == worker.origin]:
             self.desk.end_lease(lease, (), now, lost=how == "worker_lost")
         level = "info" if how == "worker_left" else "warning"
@@ -294,7 +348,7 @@ class Ledger:
         accepted = len(self.log)
         for result in results:
             self._intake.stored(result)
-            if result.status not in (Status.FAILED, Status.MALFORMED):
+            if result.status not in (Status.FAILED, Status.MALFORMED, ORIGINS, *OWN_STATUSES):
                 self.health[result.registry].reached(now)
             self.account.settle(result, now)
         out = self._acknowledge(results)
@@ -352,7 +406,7 @@ class Ledger:
     def _serve(self, now: float) -> list[Instruction]:
         """Grant leases to whoever waits for one; where nothing is left, have the slowest lease split."""
         out: list[Instruction] = []
-        if now < self._adopting_until:
+        if now < self._adopting_until or self.bulk.running:
             return out
         for worker, grants in self._lending.serve(now):
             out.append(Send(worker.sender, Leases(self.crawl, grants)))
@@ -400,7 +454,7 @@ class Ledger:
     # -- time ---------------------------------------------------------------------------------------------------
 
     def _tick(self, now: float) -> list[Instruction]:
-        out = [instruction for registry in REGISTRIES for instruction in self._deal(registry, now)]
+        out = [instruction for name in self.budgets for instruction in self._deal(name, now)]
         if now < self._housekeeping_at:
             return out
         self._housekeeping_at = now + HOUSEKEEPING_S
@@ -430,7 +484,22 @@ class Ledger:
         notes = [Note("block_abandoned", {"registry": each.registry, "at": str(each.asked)}, "error") for each in found]
         return [Store(tuple(found)), *notes]
 
+    def _import(self, event: Import | Imported | ImportOver) -> list[Instruction]:
+        """Have what bulk files hold stored, before anything is lent."""
+        match event:
+            case Import():
+                found = self.bulk.results(event, self._own_origin, self._own_sequence)
+            case Imported():
+                found = [self.bulk.result_of_file(event, self._own_origin, self._own_sequence + 1)]
+            case ImportOver():
+                self.bulk.over()
+                found = []
+        self._own_sequence += len(found)
+        return [Store(tuple(found))] if found else []
+
     def _finish(self, now: float) -> list[Instruction]:
+        if self.bulk.running:
+            return []
         if self.coverage.complete:
             if self.finished is not None and self.finished.complete:
                 return []

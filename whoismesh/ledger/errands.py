@@ -13,6 +13,7 @@ from itertools import islice
 
 from whoismesh.addresses import Range
 from whoismesh.ledger.losses import LOSSES_TO_HALVE
+from whoismesh.ledger.pool import Pool
 from whoismesh.rangesets import RangeSet
 from whoismesh.registries import REGISTRIES
 
@@ -44,7 +45,7 @@ class Errand:
     not_before: float = 0.0
     lease: int | None = None
     suspect: bool = False
-    parked: list[tuple[RangeSet, Range]] = field(default_factory=list)
+    parked: list[tuple[Pool, Range]] = field(default_factory=list)
     turn: int = 0
 
 

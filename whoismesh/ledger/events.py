@@ -6,23 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from whoismesh.addresses import Range
 from whoismesh.gossip.events import Exchanged
 from whoismesh.messages import Discovered, Members, Message, Metrics, Result, Results
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message came in over the lease channel from the peer with that routing id."""
+    """A message came in over the lease channel from the peer with that routing id.
+
+    `key` is the public key (Z85) that the connection proved, empty where there are no keys.
+    """
 
     sender: bytes
     message: Message
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """A message came in over PULL."""
+    """A message came in over PULL. `key` as in Received."""
 
     message: Results | Metrics
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +47,32 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Import:
+    """A part of the bulk files was read: networks as (registry, range, packed record); `progress` is for people."""
+
+    networks: tuple[tuple[str, Range, bytes], ...]
+    progress: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A bulk file was read to its end, and all that it held was given; `digest` names its content."""
+
+    digest: str
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOver:
+    """All bulk files were read: lend."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
 
-Event = Received | Collected | Asked | Stored | Tick
+Event = Received | Collected | Asked | Stored | Import | Imported | ImportOver | Tick
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from whoismesh.addresses import MAX_ADDRESS, Range
 from whoismesh.grain import BLOCK_SIZE
 from whoismesh.ledger.errands import Errand, Errands
 from whoismesh.ledger.losses import LOSSES_TO_GIVE_UP, Losses
-from whoismesh.ledger.pool import Pool
+from whoismesh.ledger.pool import AimedPool, Pool
+from whoismesh.prior import Aim, Aims
 from whoismesh.rangesets import RangeSet
 from whoismesh.registries import REGISTRIES
 
@@ -72,19 +73,26 @@ class Awaited:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What is to be lent: suspect ranges to `verify`, and `alone` what its worker may hold nothing else beside."""
+    """What is to be lent: suspect ranges to `verify`, and `alone` what its worker may hold nothing else beside.
+
+    `aims` are the parts that the prior takes for one network each, in the order in which they are to be asked about.
+    """
 
     ranges: RangeSet
     verify: bool
     alone: bool
+    aims: tuple[Aim, ...]
 
 
 class Desk:
     """The unsettled part of a space and who works on it."""
 
-    def __init__(self, unsettled: Callable[[Range], list[Range]]) -> None:
-        """`unsettled` tells what of a range lies in the space and is not settled (Coverage.unsettled)."""
-        self.pending = {registry: Pool() for registry in REGISTRIES}
+    def __init__(self, unsettled: Callable[[Range], list[Range]], aims: Mapping[str, Aims]) -> None:
+        """`unsettled` tells what of a range lies in the space and is not settled (Coverage.unsettled).
+
+        `aims` are the prior's, by registry.
+        """
+        self.pending = {registry: AimedPool(aims[registry]) for registry in REGISTRIES}
         self.suspect = {registry: Pool() for registry in REGISTRIES}
         self.leases: dict[int, Lease] = {}
         self.awaited: list[Awaited] = []
@@ -123,7 +131,7 @@ class Desk:
                 errand.parked.append((place, part))
                 return
 
-    def _places_of(self, home: str, asked: Range) -> Iterator[tuple[RangeSet, RangeSet, Range]]:
+    def _places_of(self, home: str, asked: Range) -> Iterator[tuple[RangeSet, Pool, Range]]:
         """Yield (where a registry's addresses may be, where they go back to, what may be parked of them)."""
         pending, suspect = self.pending[home], self.suspect[home]
         everything = Range(asked.family, 0, MAX_ADDRESS[asked.family])
@@ -138,9 +146,16 @@ class Desk:
     def _of(self, registry: str, leases: Iterable[Lease]) -> Iterator[Lease]:
         return (lease for lease in leases if lease.registry == registry and not lease.errands)
 
-    def _put(self, ranges: Range, place: RangeSet) -> None:
+    def _put(self, ranges: Range, place: Pool) -> None:
         for part in self._unsettled(ranges):
-            place.add(part)
+            if isinstance(place, AimedPool):
+                place.put_back(part)
+            else:
+                place.add(part)
+
+    def rehome(self, errand: Errand, registry: str) -> None:
+        """Let what is parked behind an errand be pending at another registry when it ends."""
+        errand.parked = [(self.pending[registry], part) for _, part in errand.parked]
 
     # -- leases -------------------------------------------------------------------------------------------------
 
@@ -162,18 +177,25 @@ class Desk:
         """Tell whether anything of a registry may be leased now."""
         return bool(self.pending[registry] or self.suspect[registry] or self.errands.due(registry, now, 1))
 
-    def take_pending(self, registry: str, most: dict[int, int], idle: Callable[[], bool]) -> Taken | None:
-        """Take about `most` addresses (by family) out of pending, or None if there is nothing.
+    def take_pending(
+        self, registry: str, most: dict[int, tuple[int, int]], most_aims: int, idle: Callable[[], bool]
+    ) -> Taken | None:
+        """Take up to `most_aims` of the prior's aims out of pending, or else about `most` addresses (by family).
 
-        From a range wider than that, an aligned piece near its middle: so leases of one time lie far apart, and their
-        edges are where networks tend to end. What was lost with worker after worker goes alone, and only to who is
-        `idle`.
+        `most` has two numbers: of pending space, and of suspect space.
+
+        None if there is nothing. From a range wider than that, an aligned piece near its middle: so leases of one time
+        lie far apart, and their edges are where networks tend to end. What was lost with worker after worker goes
+        alone, and only to who is `idle`.
         """
+        aims = self.pending[registry].take_aims(most_aims)
+        if aims:
+            return Taken(RangeSet(aim.range for aim in aims), False, False, tuple(aims))
         for source, verify in ((self.pending[registry], False), (self.suspect[registry], True)):
             if source:
                 taken = RangeSet()
                 alone = False
-                left = dict(most)
+                left = {family: each[verify] for family, each in most.items()}
                 with closing(source.widest()) as widest:
                     for each in islice(widest, RANGES_A_LEASE):
                         piece = _cut(each, left[each.family]) if not taken else each
@@ -192,7 +214,8 @@ class Desk:
                 for each in taken:
                     source.remove(each)
                 if taken:
-                    return Taken(taken, verify, alone)
+                    aims = self.pending[registry].aims.inside(taken)
+                    return Taken(taken, verify, alone, tuple(aims))
         return None
 
     def slowest(self, registry: str, now: float, least: Mapping[int, int]) -> Lease | None:
@@ -277,7 +300,7 @@ class Desk:
                 if errand.losses >= LOSSES_TO_GIVE_UP:
                     self._doomed[errand.asked] = errand
 
-    def _put_back(self, lease: Lease, ranges: Range, place: RangeSet) -> None:
+    def _put_back(self, lease: Lease, ranges: Range, place: Pool) -> None:
         if not lease.errands:
             self._put(ranges, place)
             return

@@ -27,13 +27,21 @@ FIRST_LOOKUPS = 64.0
 FIRST_GUESS = {4: 1 << 14, 6: 1 << 96}
 #: How long a failed address waits for a worker that it did not fail at yet, seconds.
 ANOTHER_WORKER_S = 10.0
+#: Questions of one lease, at most: what is left of it goes back in one message of twice as many ranges. At first, when
+#: it is not known where networks are, they are as few as this.
+QUESTIONS_A_LEASE, FEWEST_QUESTIONS = 1_000, 16
+#: Aims of one lease: a frame of them has some 30 KiB, and a worker that is lost takes a few seconds' work with it.
+AIMS_A_LEASE = 512
 #: A slowest lease is looked for this often, seconds: it takes a look at every lease of the registry.
 SPLIT_LOOK_S = 0.25
 
 
 @dataclass(slots=True)
 class Worker:
-    """A member of the mesh, as the coordinator sees it. `alone_with` is a lease beside which it gets no other."""
+    """A member of the mesh, as the coordinator sees it. `alone_with` is a lease beside which it gets no other.
+
+    `key` is the public key (Z85) that its connection proved, empty where there are no keys.
+    """
 
     origin: int
     sender: bytes
@@ -41,6 +49,7 @@ class Worker:
     gossip: str
     seen_at: float
     alone_with: int = 0
+    key: str = ""
 
 
 class Lending:
@@ -140,12 +149,16 @@ class Lending:
             if errands[0].losses >= LOSSES_TO_HALVE:
                 worker.alone_with = lease.number
                 return tuple(grants)
-        taken = self._desk.take_pending(registry, self._most(registry, pace), idle)
+        lookups = self._lookups(registry, pace)
+        taken = self._desk.take_pending(registry, self._most(registry, lookups), self._aims(registry, lookups), idle)
         if taken is not None:
             lease = self._new_lease(worker, registry, taken.ranges, now)
             lease.verify = taken.verify
             self._desk.lend(lease)
-            grants.append(LeaseGrant(lease.number, registry, tuple(taken.ranges), False, taken.verify))
+            questions = 0 if taken.verify else lookups
+            grants.append(
+                LeaseGrant(lease.number, registry, tuple(taken.ranges), False, taken.verify, taken.aims, questions)
+            )
             if taken.alone:
                 worker.alone_with = lease.number
         return tuple(grants)
@@ -157,17 +170,34 @@ class Lending:
     def _new_lease(self, worker: Worker, registry: str, ranges: RangeSet, now: float) -> Lease:
         return _lease(next(self._numbers), worker.origin, registry, ranges, now)
 
-    def _most(self, registry: str, pace: float) -> dict[int, int]:
-        """Return how many addresses a lease should hold, by family."""
-        budget = self._budgets[registry]
-        lookups = max(1.0, min(pace * self._lease_s or FIRST_LOOKUPS, budget.rate * self._lease_s, 1e6))
+    def _lookups(self, registry: str, pace: float) -> int:
+        """Return how many lookups a lease is meant for: at first few, so that large gaps come first everywhere."""
+        affordable = min(pace * self._lease_s or FIRST_LOOKUPS, self._budgets[registry].rate * self._lease_s)
+        early = max(FEWEST_QUESTIONS, self._account.answers(registry) // self._parts)
+        return max(1, int(min(affordable, early, QUESTIONS_A_LEASE)))
+
+    def _most(self, registry: str, lookups: int) -> dict[int, tuple[int, int]]:
+        """Return how many addresses a lease should hold, by family: one of pending space, and one of suspect space.
+
+        The first is given back after so many lookups, so it is wide: the largest gaps are asked about first, wherever
+        they are. The second is worked off.
+        """
         most = {}
         for family, smallest in SMALLEST_PIECE.items():
             mean = self._account.mean_closed(registry, family)
-            worth = int(lookups) * (mean or FIRST_GUESS[family])
-            share = self._desk.waiting(registry, family) // (4 * max(2, len(self._workers)))
-            most[family] = max(smallest, mean or 0, min(worth, share))
+            least = max(smallest, mean or 0)
+            share = self._desk.waiting(registry, family) // self._parts
+            most[family] = max(least, share), max(least, min(lookups * (mean or FIRST_GUESS[family]), share))
         return most
+
+    def _aims(self, registry: str, lookups: int) -> int:
+        """Return how many of the prior's aims a lease should hold."""
+        return max(1, min(lookups, self._desk.pending[registry].aims_left // self._parts, AIMS_A_LEASE))
+
+    @property
+    def _parts(self) -> int:
+        """A lease is at most one of so many parts of what is pending."""
+        return 4 * max(2, len(self._workers))
 
 
 def _lease(number: int, origin: int, registry: str, ranges: RangeSet, now: float) -> Lease:

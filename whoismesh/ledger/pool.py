@@ -8,9 +8,11 @@ ones; they are dropped when they come up, or all at once when they are most of i
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Generator
 
 from whoismesh.addresses import Range
+from whoismesh.prior import Aim, Aims
 from whoismesh.rangesets import RangeSet
 
 #: The heap is made anew when it is this many times longer than the set, and longer than that anyway.
@@ -59,6 +61,45 @@ class Pool(RangeSet):
             heapq.heappush(self._heap, _entry(run))
             if len(self._heap) > max(LEAST_HEAP, MOST_OUTDATED * len(self)):
                 self._heap = sorted(_entry(each) for each in self)
+
+
+class AimedPool(Pool):
+    """A pool that knows what the prior takes for one network, and gives these parts away first, the largest first."""
+
+    __slots__ = ("_left", "aims")
+
+    def __init__(self, aims: Aims) -> None:
+        self.aims = aims
+        places = Counter[int]()
+        self._left = []
+        for each, _ in aims:
+            self._left.append((each.family, -each.size, places[each.family]))
+            places[each.family] += 1
+        heapq.heapify(self._left)
+        super().__init__()
+
+    def put_back(self, part: Range) -> None:
+        """Add a range that was in the pool before; its aims are open again, as far as it has them."""
+        self.add(part)
+        for place in self.aims.places(part):
+            each, _ = self.aims.get(part.family, place)
+            heapq.heappush(self._left, (each.family, -each.size, place))
+
+    def take_aims(self, most: int) -> list[Aim]:
+        """Take up to about so many aims out of the pool; of each what is left of it, which may be several parts."""
+        taken: list[Aim] = []
+        while self._left and len(taken) < most:
+            family, _, place = heapq.heappop(self._left)
+            aim = self.aims.get(family, place)
+            for part in self.present(aim.range):
+                self.remove(part)
+                taken.append(Aim(part, aim.rows))
+        return taken
+
+    @property
+    def aims_left(self) -> int:
+        """About how many aims are in the pool: some may be settled."""
+        return len(self._left)
 
 
 def _entry(found: Range) -> tuple[int, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from whoismesh.ledger.lending import Worker
 from whoismesh.messages import Members, Peer
@@ -21,7 +21,7 @@ class Roster:
     def joined(self, worker: Worker) -> Members:
         """Return the change that tells of a worker that came, or came back."""
         self._given = max(self._given, worker.origin)
-        return self._change((Peer(worker.origin, worker.gossip),) if worker.gossip else (), ())
+        return self._change(_peers((worker,)), ())
 
     def left(self, origin: int) -> Members:
         """Return the change that tells of a worker that is gone."""
@@ -34,5 +34,9 @@ class Roster:
 
     def whole(self) -> Members:
         """Return the whole list."""
-        peers = tuple(Peer(worker.origin, worker.gossip) for worker in self._workers.values() if worker.gossip)
+        peers = _peers(self._workers.values())
         return Members(self._crawl, self._epoch, self._version, 0, self._given, peers, ())
+
+
+def _peers(workers: Iterable[Worker]) -> tuple[Peer, ...]:
+    return tuple(Peer(each.origin, each.gossip, each.key) for each in workers if each.gossip)

@@ -18,8 +18,9 @@ def status(ledger: Ledger, now: float) -> dict[str, Any]:
     """Return the state: counts of addresses (v4 and v6 together), of networks, and a row a registry and a worker.
 
     `accepted` is the length of the accepted log, `members` counts the workers also where there are too many for rows.
-    `compared` are networks that both protocols told of, `disagreements` those on which they differ (of a registry by
-    field). Rates are lookups or answers a second of late; `budget` is the rate in force, None for no limit.
+    `importing` is how far the import of bulk files is, None where there is none. `compared` are networks that both
+    protocols told of, `disagreements` those on which they differ (of a registry by field). Rates are lookups or answers
+    a second of late; `budget` is the rate in force, None for no limit.
     """
     coverage = ledger.coverage
     fleet: Counter[str] = Counter()
@@ -42,6 +43,7 @@ def status(ledger: Ledger, now: float) -> dict[str, Any]:
         "disagreements": sum(ledger.account.disagreements[registry] for registry in REGISTRIES),
         "complete": coverage.complete,
         "finished": ledger.finished is not None,
+        "importing": ledger.bulk.progress,
         "by_registry": {
             registry: {
                 "networks": ledger.networks[registry],

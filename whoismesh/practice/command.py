@@ -15,6 +15,7 @@ from whoismesh import process
 from whoismesh.addresses import parse_space
 from whoismesh.command import EXIT_CODES
 from whoismesh.errors import UnavailableError
+from whoismesh.practice.bulk_files import write_bulk_files
 from whoismesh.practice.faults import FAULTS, Fault, RetryAfter, Weather
 from whoismesh.practice.outdated import Outdated
 from whoismesh.practice.quirks import QUIRKS, Quirk, Quirks
@@ -61,7 +62,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config-out", type=Path, metavar="FILE", help="write the config for a crawl of these here")
     parser.add_argument(
+        "--bulk-out", type=Path, metavar="DIR", help="write RPSL databases of RIPE NCC, APNIC and AFRINIC here (--bulk)"
+    )
+    parser.add_argument(
         "--space", nargs="+", metavar="TEXT", help="space of that config: CIDRs and ranges (default: the whole table)"
+    )
+    parser.add_argument(
+        "--prior-out",
+        type=Path,
+        metavar="FILE",
+        help="write the table as the registries would publish it, for whoismesh crawl --prior",
     )
     parser.add_argument(
         "--host",
@@ -70,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="address to serve at (default: %(default)s); another one lets anybody ask who reaches it",
     )
     parser.add_argument(
-        "--port", type=int, default=0, metavar="N", help="first of ten consecutive ports (default: free)"
+        "--port", type=int, default=0, metavar="N", help="first of eleven consecutive ports (default: free)"
     )
     parser.add_argument(
         "--rate-limit", type=float, metavar="N", help="lookups a second that one address may make at one registry"
@@ -97,6 +107,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=FAULTS,
         metavar="KIND,...",
         help=f"how they go wrong: {', '.join(Fault)}, or all (default: {','.join(FAULTS)})",
+    )
+    parser.add_argument(
+        "--origin-faults", type=float, default=0.0, metavar="SHARE", help="part of the batches of origins that go wrong"
+    )
+    parser.add_argument(
+        "--origin-fault-kinds",
+        type=_kinds(Fault),
+        default=FAULTS,
+        metavar="KIND,...",
+        help="how: as --fault-kinds (default: the same)",
     )
     parser.add_argument(
         "--quirks", type=float, default=0.0, metavar="SHARE", help="part of the questions with an odd, true answer"
@@ -137,6 +157,7 @@ def run(args: argparse.Namespace) -> int:
         quirks=quirks,
         rir_search=args.rir_search,
         most_listed=args.most_listed,
+        origin_weather=Weather(args.latency, args.origin_faults, args.seed, args.origin_fault_kinds),
         outdated=Outdated(args.outdated, args.seed),
         first_port=args.port,
         log=args.log,
@@ -149,9 +170,13 @@ def run(args: argparse.Namespace) -> int:
         process.on_parent_death(args.lifeline_fd, stopped.set)
         async with practice:
             where = "no config written"
+            if args.prior_out is not None:
+                _write_whole(args.prior_out, table.published())
             if args.config_out is not None:
                 _write_whole(args.config_out, practice.config_text(space))
                 where = f"config in {args.config_out}"
+            if args.bulk_out is not None:
+                where += f"; {len(write_bulk_files(table, args.bulk_out))} bulk files in {args.bulk_out}"
             registries = {row.registry for row in table.rows() if row.held} & set(REGISTRIES)
             print(
                 f"practice registries ready: {table.network_count} networks of {len(registries)} registries; {where}",
@@ -202,4 +227,4 @@ def _write_whole(path: Path, text: str) -> None:
             Path(temporary).unlink()
             raise
     except OSError as error:
-        raise UnavailableError(f"cannot write the config {path}: {error.strerror}") from error
+        raise UnavailableError(f"cannot write {path}: {error.strerror}") from error

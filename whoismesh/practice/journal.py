@@ -20,7 +20,8 @@ _UNSAFE = re.compile(r"[^\x21-\x2b\x2d-\x7e]")
 class Request(NamedTuple):
     """One request: monotonic time in seconds, who was asked how, what (as text), and what came of it.
 
-    `kind` is a `verdicts.Kind` or `fault:` and a `faults.Fault`.
+    `kind` is a `verdicts.Kind` or `fault:` and a `faults.Fault`. The server of origins is the registry "cymru":
+    `address` is the first of a query, `kind` "single" or `bulk:` and how many there were.
     """
 
     time: float

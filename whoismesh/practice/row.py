@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from whoismesh.addresses import Range
-
-#: Status words of the statistics exchange format. These two say that somebody holds the block.
-HELD = ("allocated", "assigned")
+from whoismesh.delegated import HELD
 
 
 class Row(NamedTuple):

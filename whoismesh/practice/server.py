@@ -1,4 +1,7 @@
-"""The practice registries as servers, by default on loopback: five RDAP and five WHOIS ports in one event loop."""
+"""The practice registries as servers, by default on loopback: five RDAP and five WHOIS ports in one event loop.
+
+Beside them, on a port of its own, stands the bulk WHOIS that tells who announces an address (`cymru`).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from typing import Self
 
 from whoismesh.addresses import Range
 from whoismesh.errors import AddressError, UnavailableError, UsageError
-from whoismesh.practice import rdap_answers, relations, rpsl_answers, whois_answers, whois_queries
+from whoismesh.practice import cymru, rdap_answers, relations, rpsl_answers, whois_answers, whois_queries
 from whoismesh.practice.bad_answers import bad_rdap, bad_whois, half_rdap, on_the_wire, part_of_whois
 from whoismesh.practice.faults import CALM, Decision, Fault, RateLimit, RetryAfter, Weather
 from whoismesh.practice.journal import Journal, Request
@@ -27,7 +30,7 @@ from whoismesh.practice.outdated import Outdated
 from whoismesh.practice.quirks import Quirk, Quirks, odd_network, odd_text
 from whoismesh.practice.table import AllocationTable
 from whoismesh.practice.verdicts import Kind, judge
-from whoismesh.practice.wire import Delivery, RdapConnection, RdapReply, WhoisConnection, _Connection
+from whoismesh.practice.wire import BulkConnection, Delivery, RdapConnection, RdapReply, WhoisConnection, _Connection
 from whoismesh.registries import REGISTRIES
 
 #: Nobody else is listened to unless an address is named.
@@ -35,6 +38,13 @@ HOST = "127.0.0.1"
 
 #: Where each registry's RDAP service has its root (IANA's RDAP bootstrap files, RFC 9224).
 BASE_PATHS = {"arin": "/registry/", "ripencc": "/", "apnic": "/", "lacnic": "/rdap/", "afrinic": "/rdap/"}
+
+#: What is served, in the order of the ports.
+SERVICES = (
+    *((registry, protocol) for registry in REGISTRIES for protocol in ("rdap", "whois")),
+    (cymru.NAME, "whois"),
+)
+PORTS = len(SERVICES)
 
 #: A silence longer than a crawler should put up with.
 SLOW_S = 30.0
@@ -51,10 +61,11 @@ class PracticeRegistries:
 
     `host` is the address to serve at, `rate_limit` is in lookups a second for one client at one registry, `ban_after`
     refusals within a minute one is banned, `most_connections` is how many one may have at a port 43, `retry_after` how
-    a wait is told, `quirks` how odd the answers are, `outdated` where port 43 lags behind, `rir_search` who has
-    relation searches (RFC 9910), `most_listed` how many networks one answer lists. `first_port` 0 takes free ports and
-    any other number ten consecutive ones (arin rdap, arin whois, ripencc rdap and so on), `log` appends a line a
-    request and `on_request` hears of it.
+    a wait is told, `quirks` how odd the answers are, `outdated` where port 43 lags behind, `origin_weather` how badly
+    the server of origins behaves, `rir_search` who has relation searches (RFC 9910), `most_listed` how many networks
+    one answer lists. `first_port` 0 takes free ports and any other number eleven consecutive ones (arin rdap, arin
+    whois, ripencc rdap and so on, the server of origins last), `log` appends a line a request and `on_request` hears of
+    it.
 
     ::
 
@@ -74,6 +85,7 @@ class PracticeRegistries:
         retry_after: RetryAfter = RetryAfter.SECONDS,
         weather: Weather | None = None,
         quirks: Quirks | None = None,
+        origin_weather: Weather | None = None,
         outdated: Outdated | None = None,
         rir_search: Iterable[str] = (),
         most_listed: int = MOST_LISTED,
@@ -91,8 +103,8 @@ class PracticeRegistries:
             raise UsageError(f"host {host!r}: expected an IP address of this machine") from None
         if address.is_unspecified:
             raise UsageError(f"host {host}: expected one address; the config has to tell where to ask")
-        if first_port and not 0 < first_port <= 65536 - 2 * len(REGISTRIES):
-            raise UsageError(f"port {first_port} is impossible; expected 1 to {65536 - 2 * len(REGISTRIES)}, or 0")
+        if first_port and not 0 < first_port <= 65536 - PORTS:
+            raise UsageError(f"port {first_port} is impossible; expected 1 to {65536 - PORTS}, or 0")
         if most_connections is not None and most_connections < 1:
             raise UsageError(f"{most_connections} connections at most are impossible; expected 1 or more")
         self._host = host
@@ -103,6 +115,9 @@ class PracticeRegistries:
         self._retry_after = retry_after
         self._weather = weather or Weather()
         self._quirks = quirks or Quirks()
+        self._origin_weather = origin_weather or Weather()
+        self._cymru = cymru.Cymru(table)
+        self._batches = 0
         self._outdated = outdated or Outdated()
         self._rir_search = frozenset(rir_search)
         self._most_listed = most_listed
@@ -117,9 +132,7 @@ class PracticeRegistries:
         self._ports: dict[tuple[str, str], int] = {}
         self._urls: dict[str, str] = {}
         self._servers: list[asyncio.Server] = []
-        self._connections: dict[tuple[str, str], set[_Connection]] = {
-            (registry, protocol): set() for registry in REGISTRIES for protocol in ("rdap", "whois")
-        }
+        self._connections: dict[tuple[str, str], set[_Connection]] = {service: set() for service in SERVICES}
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -135,7 +148,7 @@ class PracticeRegistries:
         self._journal = Journal(self._log, self._keep_requests, self._on_request)
         loop = asyncio.get_running_loop()
         try:
-            for number, (registry, protocol) in enumerate((r, p) for r in REGISTRIES for p in ("rdap", "whois")):
+            for number, (registry, protocol) in enumerate(SERVICES):
                 port = self._first_port + number if self._first_port else 0
                 make = partial(self._connection, registry, protocol)
                 server = await loop.create_server(make, self._host, port, backlog=1024)
@@ -173,6 +186,11 @@ class PracticeRegistries:
         return f"{self._named_host}:{self._ports[registry, 'whois']}"
 
     @property
+    def origins_address(self) -> str:
+        """Return `host:port` of the bulk WHOIS that tells of origins."""
+        return f"{self._named_host}:{self._ports[cymru.NAME, 'whois']}"
+
+    @property
     def requests(self) -> list[Request]:
         """All requests so far, in the order of their coming (none with `keep_requests=False`)."""
         return self._journal.requests
@@ -191,6 +209,7 @@ class PracticeRegistries:
             f"space = {json.dumps([str(each) for each in found])}",
             'contact = "practice@example.org"',
         ]
+        lines += ["", "[origins]", f'whois = "{self.origins_address}"', "rate = inf"]
         for registry in REGISTRIES:
             lines += [
                 "",
@@ -207,6 +226,8 @@ class PracticeRegistries:
 
     def _connection(self, registry: str, protocol: str) -> asyncio.Protocol:
         connections = self._connections[registry, protocol]
+        if registry == cymru.NAME:
+            return BulkConnection(self._origins, connections, self._slow_s)
         if protocol == "rdap":
             return RdapConnection(partial(self._rdap, registry), connections, self._slow_s)
         return WhoisConnection(partial(self._whois, registry), connections, self._slow_s)
@@ -342,6 +363,21 @@ class PracticeRegistries:
             payload = text.encode(charset, "replace")
         keep = query.persistent and registry in rpsl_answers.HEAD and decision.fault is None
         return on_the_wire(Delivery(payload, decision, keep))
+
+    def _origins(self, client: str, lines: list[str], single: bool) -> Delivery:
+        addresses = [line for line in lines if line[:1].isdigit() or ":" in line]
+        first = addresses[0] if addresses else ""
+        routed = self._cymru.null_routes(client, single=single)
+        # Every try is another one: a batch that is asked again has a part of the addresses, and another first one.
+        decision = CALM if single else self._origin_weather.decide(cymru.NAME, "whois", "batch", self._batches)
+        self._batches += not single
+        kind = Kind.BANNED.value if routed else "single" if single else f"bulk:{len(addresses)}"
+        if decision.fault is not None and not routed:
+            kind = f"fault:{decision.fault.value}"
+        self._journal.add(self._clock(), cymru.NAME, "whois", first, kind)
+        if routed:
+            return cymru.null_routed()
+        return on_the_wire(cymru.deliver(self._cymru.answer(lines, single=single), decision))
 
     def _misplaced(self, registry: str, asked: Range, decision: Decision) -> Range:
         """Return the question that is answered: another one where that is the fault."""

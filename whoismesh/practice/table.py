@@ -4,10 +4,10 @@ Two kinds of file are read, told apart by their content, plain or gzipped:
 
 * CSV with the columns `start,end,level,registry,country,asn,name,status,date,holder`: first and last address as
   decimal integers, level 1 for what a registry registered, level 2 (status `routed`) for what is announced inside it;
-* a registry's statistics file, `delegated-<registry>-extended` or the older one without the opaque id
-  (https://www.apnic.net/about-apnic/corporate-documents/documents/resource-guidelines/rir-statistics-exchange-format/).
+* a registry's statistics file (`delegated`).
 
-Level 1 alone is kept unless more is asked for. Level 2 lends it names: delegation files hold none, routing data does.
+Level 1 alone is kept unless more is asked for. Level 2 lends it names (delegation files hold none, routing data does)
+and says what is announced.
 """
 
 from __future__ import annotations
@@ -15,47 +15,46 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import re
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from whoismesh import iana
-from whoismesh.addresses import BITS, MAX_ADDRESS, Range, parse_address
-from whoismesh.errors import AddressError, ConfigError
+from whoismesh.addresses import MAX_ADDRESS, Range
+from whoismesh.delegated import Delegation, Problems, read, write, wrong_words
+from whoismesh.errors import ConfigError
 from whoismesh.practice.nested import NestedRows
-from whoismesh.practice.row import HELD, Row
+from whoismesh.practice.row import Row
 from whoismesh.rangesets import RangeSet
-from whoismesh.registries import REGISTRIES
 
 CSV_COLUMNS = ("start", "end", "level", "registry", "country", "asn", "name", "status", "date", "holder")
 
-#: Status words of the statistics exchange format.
-STATUSES = frozenset((*HELD, "available", "reserved"))
-
-#: Registries a row may name; "iana" marks space that no registry lists.
-SOURCES = frozenset((*REGISTRIES, "iana"))
-
-#: So many problems are reported of one file before reading stops.
-MAX_PROBLEMS = 10
-
 _LEVELS = frozenset("123456789")
-_DATE = re.compile(r"\d{8}\Z")
-_COUNTRY = re.compile(r"[A-Z]{2}\Z")
+
+
+class Routed(NamedTuple):
+    """What is announced inside a level-1 row (a row of level 2): a range and the AS number."""
+
+    range: Range
+    asn: int
 
 
 class AllocationTable:
     """Rows of both families; those of level 1 never overlap. Made by `load`, or of rows already at hand.
+
+    `routed` is what is announced inside them, as far as the table says.
 
     >>> row = Row(Range.parse("193.0.0.0/21"), "ripencc", "NL", "assigned", "19930901", "", "RIPE NCC")
     >>> AllocationTable([row]).find(4, 3238002700).name
     'RIPE NCC'
     """
 
-    def __init__(self, rows: Iterable[Row]) -> None:
+    def __init__(self, rows: Iterable[Row], routed: Iterable[Routed] = ()) -> None:
         """Sort the rows. Raises ConfigError if two of one level overlap, or one is not inside of the level before."""
+        self.routed = tuple(routed)
         ordered = sorted(rows)
         self._rows: dict[int, list[Row]] = {4: [], 6: []}
         deeper: dict[int, list[Row]] = {4: [], 6: []}
@@ -88,11 +87,12 @@ class AllocationTable:
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: the allocation table is not UTF-8 text: {error}") from error
         head = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
-        problems = _Problems(path)
+        problems = Problems(str(path))
+        routed: list[Routed] = []
         if head.startswith("start,end"):
-            rows = _read_csv(text, problems, levels)
+            rows = _read_csv(text, problems, routed, levels)
         elif head.count("|") >= 5:
-            rows = _read_delegated(text, problems)
+            rows = [Row(*each, neutral_name(each.holder, each.range)) for each in read(text.splitlines(), problems)]
         else:
             raise ConfigError(
                 f"{path}: neither a CSV table (first line {','.join(CSV_COLUMNS)}) nor a delegated statistics file"
@@ -101,7 +101,7 @@ class AllocationTable:
         if not rows:
             raise ConfigError(f"{path}: the allocation table has no rows")
         try:
-            return cls(rows)
+            return cls(rows, routed)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
 
@@ -169,6 +169,12 @@ class AllocationTable:
                     yield rows[index]
                 index += 1
 
+    def published(self) -> str:
+        """Return the rows as the NRO's joined statistics file has them, dated with the newest of them."""
+        rows = [Delegation(*row[:6]) for row in self.rows()]
+        date = max((row.date for row in rows), default="") or "00000000"
+        return "".join(f"{line}\n" for line in write(rows, date))
+
     def space(self) -> list[Range]:
         """Return the merged ranges that the table speaks about, in order."""
         return list(RangeSet(row.range for row in self.rows()))
@@ -229,24 +235,8 @@ def _continues(left: Row, right: Row) -> bool:
     return left.held and right.held and left.registry == right.registry and left.range.last + 1 == right.range.first
 
 
-class _Problems:
-    """What is wrong with a file, line by line; raised all at once."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.found: list[str] = []
-
-    def add(self, line: int, what: str) -> None:
-        self.found.append(f"{self.path}:{line}: {what}")
-        if len(self.found) >= MAX_PROBLEMS:
-            self.raise_any()
-
-    def raise_any(self) -> None:
-        if self.found:
-            raise ConfigError(*self.found)
-
-
-def _read_csv(text: str, problems: _Problems, levels: int = 1) -> list[Row]:
+def _read_csv(text: str, problems: Problems, routed: list[Routed], levels: int = 1) -> list[Row]:
+    """Return the rows of so many levels; what level 2 announces goes to `routed`."""
     reader = csv.reader(io.StringIO(text, newline=""))
     rows: list[Row] = []
     words: dict[str, str] = {}
@@ -282,13 +272,15 @@ def _read_csv(text: str, problems: _Problems, levels: int = 1) -> list[Row]:
                 if not rows or not rows[-1].range.contains(Range(rows[-1].range.family, first, last)):
                     problems.add(reader.line_num, f"a level-{depth} row must follow the level-1 row that it lies in")
                     continue
+                if depth == 2 and asn.isascii() and asn.isdigit() and 0 < int(asn) < 2**32:
+                    routed.append(Routed(Range(rows[-1].range.family, first, last), int(asn)))
                 if depth == 2 and name and last - first + 1 > widest >= 0:
                     widest = last - first + 1
                     rows[-1] = rows[-1]._replace(name=keep(name, name))
                 if depth <= levels:
                     deeper.append(_deeper_row(rows[-1], first, last, depth, asn, keep(name, name)))
                 continue
-            wrong = _wrong_words(registry, country, status, date)
+            wrong = wrong_words(registry, country, status, date)
             if depth != 1 or wrong:
                 problems.add(reader.line_num, wrong or f"level must be 1 or 2, not {level!r}")
                 continue
@@ -316,78 +308,3 @@ def _deeper_row(top: Row, first: int, last: int, level: int, asn: str, name: str
     found = Range(top.range.family, first, last)
     holder = f"AS{asn}" if asn.strip("0") else top.holder
     return top._replace(range=found, holder=holder, name=name or neutral_name(holder, found), level=level)
-
-
-def _read_delegated(text: str, problems: _Problems) -> list[Row]:
-    rows: list[Row] = []
-    words: dict[str, str] = {}
-    keep = words.setdefault
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        fields = line.split("|")
-        # The version line begins with a number, summary lines end with a word; neither is a record.
-        if fields[0][:1].isdigit() or fields[-1] == "summary":
-            continue
-        if len(fields) < 7:
-            problems.add(number, f"expected 7 or more fields between bars, found {len(fields)}")
-            continue
-        registry, country, kind, start, value, date, status = fields[:7]
-        holder = fields[7] if len(fields) > 7 else ""
-        if kind == "asn":
-            continue
-        if kind not in ("ipv4", "ipv6"):
-            problems.add(number, f"the type must be ipv4, ipv6 or asn, not {kind!r}")
-            continue
-        country = "" if country == "ZZ" else country  # the NRO's way to write "no country"
-        date = "" if date == "00000000" else date  # older files have it where no date is known
-        wrong = _wrong_words(registry, country, status, date)
-        if wrong:
-            problems.add(number, wrong)
-            continue
-        try:
-            found = _delegated_range(kind, start, value)
-        except AddressError as error:
-            problems.add(number, str(error))
-            continue
-        rows.append(
-            Row(
-                found,
-                keep(registry, registry),
-                keep(country, country),
-                keep(status, status),
-                keep(date, date),
-                keep(holder, holder),
-                neutral_name(holder, found),
-            )
-        )
-    return rows
-
-
-def _delegated_range(kind: str, start: str, value: str) -> Range:
-    """Return the range of a record: a count of addresses follows an IPv4 start, a prefix length an IPv6 one."""
-    family, first = parse_address(start)
-    if kind != f"ipv{family}":
-        raise AddressError(f"{start} is no {kind} address")
-    number = int(value) if value.isascii() and value.isdigit() else 0
-    if family == 4:
-        if not 0 < number <= MAX_ADDRESS[4] - first + 1:
-            raise AddressError(f"{value!r} is no count of addresses from {start} on")
-        return Range(4, first, first + number - 1)
-    if not 0 < number <= BITS[6] or Range.of_prefix(6, first, number).first != first:
-        raise AddressError(f"{start}/{value} is no IPv6 prefix")
-    return Range.of_prefix(6, first, number)
-
-
-def _wrong_words(registry: str, country: str, status: str, date: str) -> str:
-    """Return what is wrong with the words of a row, or ""."""
-    if registry not in SOURCES:
-        return f"unknown registry {registry!r}; expected {', '.join(REGISTRIES)} or iana"
-    if status not in STATUSES:
-        return f"unknown status {status!r}; expected {', '.join(sorted(STATUSES))}"
-    if country and not _COUNTRY.match(country):
-        return f"{country!r} is no country code of two capital letters"
-    if date and not _DATE.match(date):
-        return f"{date!r} is no date; expected YYYYMMDD"
-    return ""

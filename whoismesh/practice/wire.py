@@ -24,6 +24,9 @@ MAX_REQUEST = 16 * 1024
 #: RFC 3912 sets no length; no address needs more.
 MAX_WHOIS_LINE = 1024
 
+#: Lines of one bulk query: the real server asks for "a few thousand".
+MAX_BULK_LINES = 20_000
+
 #: `struct linger` switched on with a wait of 0: close() then sends RST.
 #: What a flood amounts to, and what is written of it at once.
 FLOOD_BYTES, _FLOOD_CHUNK = 100 * 1024 * 1024, b" " * 65_535 + b"\n"
@@ -50,6 +53,9 @@ RdapHandler = Callable[[str, str], "RdapReply"]
 
 #: (client's address, line) -> answer.
 WhoisHandler = Callable[[str, bytes], Delivery]
+
+#: (client's address, lines, whether it is a single query) -> answer.
+BulkHandler = Callable[[str, list[str], bool], Delivery]
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +265,31 @@ class WhoisConnection(_Connection):
         if not self._busy:
             self.data_received(b"\n")
         return True
+
+
+class BulkConnection(_Connection):
+    """Team Cymru's way: the lines from `begin` to `end` are one query, any other first line is one of its own."""
+
+    def __init__(self, handle: BulkHandler, connections: set[_Connection], slow_s: float) -> None:
+        super().__init__(connections, slow_s)
+        self._handle = handle
+        self._lines: list[str] = []
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the query (asyncio.Protocol)."""
+        if self._busy or self._transport is None or self._transport.is_closing():
+            return
+        *lines, self._received = (self._received + data).split(b"\n")
+        if len(self._received) > MAX_WHOIS_LINE or len(self._lines) + len(lines) > MAX_BULK_LINES:
+            self.abort()
+            return
+        for line in lines:
+            self._lines.append(line.decode("latin-1").strip())
+            bulk = self._lines[0].lower() == "begin"
+            if not bulk or self._lines[-1].lower() == "end":
+                query = self._lines[1:-1] if bulk else self._lines
+                self._deliver(self._handle(self.client, query, not bulk), close=True)
+                return
 
 
 def _message(reply: RdapReply, close: bool, length: int | None = None) -> bytes:

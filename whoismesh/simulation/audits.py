@@ -85,9 +85,9 @@ def audit_lanes(lanes: Lanes) -> None:
 
 
 def audit_ask(lane: Lane, number: int) -> None:
-    """Nothing else was being asked in the gap when this lookup began; later a lease may join two gaps."""
+    """Nothing else was being asked in the gap, or the aim, when this lookup began; later a lease may join two gaps."""
     lookup = lane.lookups[number]
-    gap = lane.open.run_at(lookup.family, lookup.address)
+    gap = lane.gap_around(lookup)
     if gap is not None:
         asking = [each.number for each in lane.lookups.values() if gap.holds(each.family, each.address)]
         if asking != [number]:

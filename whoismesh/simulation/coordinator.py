@@ -93,8 +93,19 @@ class Coordinator:
             for registry in REGISTRIES
         }
         origins = range(self._epoch * ORIGINS_A_START, (self._epoch + 1) * ORIGINS_A_START)
-        ledger = Ledger(CRAWL, plan.space, budgets, epoch=self._epoch, origins=origins, attempts=plan.attempts)
+        ledger = Ledger(
+            *(CRAWL, plan.space, budgets),
+            epoch=self._epoch,
+            origins=origins,
+            attempts=plan.attempts,
+            prior=plan.prior,
+        )
         for result in self.disk:
+            ledger.replay(result)
+        free = tuple(ledger.delegated())
+        world.checks.commit(free)
+        self.disk.extend(free)
+        for result in free:
             ledger.replay(result)
         self.ledger = ledger
         self.started_at = self._clock.now

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from whoismesh.addresses import Range
 from whoismesh.practice.table import AllocationTable
+from whoismesh.prior import Prior
 
 #: Results gather at a worker so long before they are spooled and sent together, seconds (worker.FLUSH_S).
 FLUSH_S = 0.02
@@ -49,7 +50,7 @@ class Plan:
     """A world. Times are spans in seconds, drawn evenly; `rate` and `host_rate` are lookups a second (budgets.Budget).
 
     `unlimited` registries have neither. `audit_every` is after how many steps everything is checked (0: by time only,
-    every `audit_s`). `attempts` as in the ledger.
+    every `audit_s`). `attempts` and `prior` as in the ledger.
     """
 
     space: Sequence[Range]
@@ -64,6 +65,7 @@ class Plan:
     answer: tuple[float, float] = (0.05, 0.2)
     commit: tuple[float, float] = (0.002, 0.02)
     attempts: int = 3
+    prior: Prior | None = None
     audit_every: int = 0
     audit_s: float = 20.0
     faults: Faults = field(default_factory=Faults)
