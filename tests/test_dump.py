@@ -596,7 +596,7 @@ def test_origins_are_joined_into_the_networks_they_tell_of(
     ]
     results.append(origins_result(5, pack_origins([(blocks[0], Origin(1, "193.0.2.0/24")), *told])))
     results.append(origins_result(6, pack_origins([told[0], (Range.parse("8.8.8.0/24"), Origin(15169, "8.8.8.0/24"))])))
-    make_state(tmp_path, SPACE, results)
+    make_state(tmp_path, (*SPACE, "193.0.3.0/24"), results)
     write_dump(tmp_path, tmp_path / "out")
     with open_dump(tmp_path / "out") as dump:
         found = {each.range: (each.asn, each.asn_cidr) for each in dump if isinstance(each, Network)}
