@@ -391,7 +391,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        settings = load(args.config, os.environ, {"asn": args.asn, "depth": args.depth}, needs_space=False)
+        settings = load(args.config, os.environ, {"asn": args.asn or None, "depth": args.depth}, needs_space=False)
 
         async def work() -> int:
             worker = Worker(
