@@ -77,8 +77,8 @@ def acknowledged_before_the_commit(patch: Patch) -> None:
     """A result is acknowledged when it arrives."""
     collected = Ledger._collected
 
-    def at_once(ledger: Ledger, message: Any, now: float) -> list[Any]:
-        out = collected(ledger, message, now)
+    def at_once(ledger: Ledger, message: Any, key: str, now: float) -> list[Any]:
+        out = collected(ledger, message, key, now)
         return out + (ledger._acknowledge(message.results) if isinstance(message, Results) else [])
 
     patch.setattr(Ledger, "_collected", at_once)
@@ -88,11 +88,11 @@ def settled_before_the_commit(patch: Patch) -> None:
     """A result settles when it arrives."""
     collected = Ledger._collected
 
-    def at_once(ledger: Ledger, message: Any, now: float) -> list[Any]:
+    def at_once(ledger: Ledger, message: Any, key: str, now: float) -> list[Any]:
         if isinstance(message, Results):
             for result in message.results:
                 ledger.account.settle(result, now)
-        return collected(ledger, message, now)
+        return collected(ledger, message, key, now)
 
     patch.setattr(Ledger, "_collected", at_once)
 
