@@ -193,7 +193,9 @@ class Coordinator:
         """
         settings = self._settings
         prior = load_prior(settings.prior, settings.space, settles=settings.prior_settles)
-        record = self._store.begin(settings.space, settings.attempts, retry_failed=self._retry_failed)
+        record = self._store.begin(
+            settings.space, settings.attempts, depth=settings.depth, retry_failed=self._retry_failed
+        )
         self._ledger = Ledger(
             record.id,
             record.space,
@@ -462,7 +464,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        settings = load(args.config, os.environ, {"asn": args.asn, "bulk": args.bulk, **prior_flags(args)})
+        flags = {"asn": args.asn, "bulk": args.bulk, "depth": args.depth, **prior_flags(args)}
+        settings = load(args.config, os.environ, flags)
 
         async def serve() -> int:
             coordinator = Coordinator(

@@ -49,8 +49,11 @@ OWN_STATUSES = (ABANDONED, RETRY, ADOPTED, BULK, IMPORTED, DELEGATED)
 DISAGREEMENT = "disagreement"
 #: The same of what Team Cymru told: `payload` is a list of [first bytes, last bytes, asn or nil, asn_cidr or nil].
 ORIGINS = "origins"
-#: Both are records only: they settle nothing, name no block and are no lookup's.
-RECORDS_ONLY = (DISAGREEMENT, ORIGINS)
+#: What comes out of descents (lanes.descents): a network known from what lies around it or in it; and a part of a
+#: network, which is held like all of it, where what else lies in that is not known.
+ASSIGNMENT, PART = "assignment", "part"
+#: Records only: they settle nothing, name no block and are no lookup's.
+RECORDS_ONLY = (DISAGREEMENT, ORIGINS, ASSIGNMENT)
 
 
 def _pack_range(value: Range) -> list[bytes]:
@@ -62,8 +65,8 @@ class Result:
     """What one lookup settled, as it lies in spool and ledger.
 
     `origin` and `sequence` name it for ever. `status` is a `Status` that settles or moves an address. `asked` is one
-    address, `range` the network's (for others: the address asked), `elsewhere` the registry named, `payload` an opaque
-    msgpack record of the network.
+    address, `range` the network's or the part's (for others: the address asked), `elsewhere` the registry named,
+    `payload` an opaque msgpack record of the network.
     """
 
     origin: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -62,9 +62,11 @@ class Host:
         compare: float = 0.0,
         join: bool = True,
         origins: tuple[int, float] | None = None,
+        assignments: dict[int, int] | None = None,
+        bases: Mapping[str, str] = BASES,
     ) -> None:
         lanes = {registry: Lane(registry, protocols, host_rate, connections, compare) for registry in REGISTRIES}
-        self.lanes = Lanes(lanes, BASES, "host", lambda: 0.5, "tcp://me:1", origins=origins)
+        self.lanes = Lanes(lanes, bases, "host", lambda: 0.5, "tcp://me:1", origins=origins, assignments=assignments)
         self.now = 100.0
         self.unlimited = unlimited
         self.grants = 0

@@ -16,8 +16,9 @@ from yarl import URL
 from whoismesh.addresses import Range, format_address, parse_space
 from whoismesh.errors import UnavailableError, UsageError
 from whoismesh.practice.faults import Fault, Weather
+from whoismesh.practice.row import Row
 from whoismesh.practice.server import PracticeRegistries
-from whoismesh.practice.table import AllocationTable, Row, packaged
+from whoismesh.practice.table import AllocationTable, packaged
 from whoismesh.registries import REGISTRIES
 
 TABLE = AllocationTable.load(packaged())

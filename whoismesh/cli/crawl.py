@@ -14,7 +14,7 @@ from typing import Any
 
 from whoismesh import crawl as crawling
 from whoismesh.cli.stats import print_statistics
-from whoismesh.command import ASN_HELP, BULK_HELP, EXIT_CODES, prior_arguments, prior_flags
+from whoismesh.command import ASN_HELP, BULK_HELP, EXIT_CODES, depth_argument, prior_arguments, prior_flags
 from whoismesh.dump import open_dump, statistics
 from whoismesh.dump_writer import write_dump
 from whoismesh.errors import ConfigError, UsageError
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--contact", default="", metavar="MAIL", help="how the registries can reach you; the real ones need it"
     )
+    depth_argument(parser)
     prior_arguments(parser)
     parser.add_argument("--bulk", nargs="+", action="extend", default=[], metavar="FILE", help=BULK_HELP)
     parser.add_argument("--asn", action="store_true", default=None, help=ASN_HELP)
@@ -71,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     flags = {
         "space": args.space,
         "contact": args.contact,
+        "depth": args.depth,
         "asn": args.asn,
         "bulk": args.bulk,
         **prior_flags(args),

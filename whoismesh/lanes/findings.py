@@ -71,6 +71,25 @@ class Findings:
         self.unacknowledged[result.origin, result.sequence] = now
         return Keep(result, block)
 
+    def record(
+        self,
+        origin: int,
+        registry: str,
+        status: str,
+        asked: int,
+        where: Range,
+        now: float,
+        *,
+        payload: bytes = b"",
+        block: Block | None = None,
+    ) -> Keep:
+        """Give a result of a descent its number: `where` is what it speaks of, `asked` an address in it."""
+        self._sequence += 1
+        address = Range(where.family, asked, asked)
+        result = Result(origin, self._sequence, registry, status, address, where, None, "", payload)
+        self.unacknowledged[origin, self._sequence] = now
+        return Keep(result, block)
+
     def keep_disagreement(
         self, origin: int, lookup: Lookup, where: Range, fields: Iterable[str], payload: bytes, now: float
     ) -> Keep:

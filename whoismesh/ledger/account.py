@@ -103,6 +103,11 @@ class Account:
             case messages.DISAGREEMENT:
                 self._disagree(result)
                 return
+            case messages.ASSIGNMENT:
+                self.counters["assignments"] += 1
+                return
+            case messages.PART if result.range.contains(asked) and iana.is_plausible(result.range):
+                parts = self.coverage.settle_network(result.range)
             case Status.NETWORK if result.range.contains(asked) and self._log(result):
                 parts = self._network(result)
             case _ if settled:
