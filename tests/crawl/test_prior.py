@@ -1,6 +1,8 @@
 """Real crawls with a prior: exact, a lookup a network, and exact also when the files are old."""
 
+import asyncio
 import signal
+import sys
 
 import pytest
 
@@ -189,5 +191,16 @@ def test_what_is_wrong_with_a_prior_is_said_before_anything_starts(in_lab):
         assert f"{bad}:1: unknown registry 'ripe'" in ended.err and f"{bad}:2: expected 7" in ended.err
         assert "Traceback" not in ended.err
         assert not (lab.folder / "whoismesh-state").exists() and lab.asked() == []
+        daemon = ("-m", "whoismesh.coordinator", "--listen", "tcp://127.0.0.1:0", "--state", "state")
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, *daemon, "--config", str(lab.config("193.104.0.0/16")), "--prior", str(bad)),
+            cwd=lab.folder,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        lab.processes.append(process)
+        ended = await lab.end(process)
+        assert ended.code == 78
+        assert ended.err.startswith(f"whoismesh-coord: {bad}:1: unknown registry")
 
     in_lab(crawl)
