@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from whoismesh.addresses import Range, parse_space
+from whoismesh.compounds import ASSIGNMENT, PART, Result
 from whoismesh.dump import find, open_dump, statistics
 from whoismesh.dump_writer import write_dump
 from whoismesh.errors import MessageError, StateError
 from whoismesh.ledger.account import Account
-from whoismesh.messages import ASSIGNMENT, PART, Result, Results, decode, encode
+from whoismesh.messages import Results, decode, encode
 from whoismesh.networks import Holder, Network
 from whoismesh.packing import pack
 from whoismesh.store import LedgerStore

@@ -24,6 +24,7 @@ import zmq
 from whoismesh import process
 from whoismesh.bulk.files import FileReport, check_files, read_files
 from whoismesh.command import ASN_HELP, BULK_HELP, prior_arguments, prior_flags, run_command, settings_arguments
+from whoismesh.compounds import Result
 from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
 from whoismesh.gatekeeper import Gatekeeper
 from whoismesh.keys import AllowList, Keys
@@ -49,18 +50,7 @@ from whoismesh.ledger.events import (
 )
 from whoismesh.ledger.status import status
 from whoismesh.logs import configure
-from whoismesh.messages import (
-    Compare,
-    Digest,
-    Discovered,
-    Feed,
-    Members,
-    Metrics,
-    Result,
-    Results,
-    decode,
-    encode,
-)
+from whoismesh.messages import Compare, Digest, Discovered, Feed, Members, Metrics, Results, decode, encode
 from whoismesh.outbox import weight
 from whoismesh.prior_files import load_prior
 from whoismesh.registries import ORIGINS_BUDGET

@@ -18,9 +18,9 @@ from typing import Any
 
 from whoismesh.addresses import Range
 from whoismesh.checks import CRAWL_ID_BYTES
+from whoismesh.compounds import DISAGREEMENT, IMPORTED, ORIGINS, OWN_STATUSES, RECORDS_ONLY, RETRY, Result
 from whoismesh.depth import ALLOCATIONS
 from whoismesh.errors import StateError
-from whoismesh.messages import DISAGREEMENT, IMPORTED, ORIGINS, OWN_STATUSES, RECORDS_ONLY, RETRY, Result
 from whoismesh.origins import read_origins
 from whoismesh.packing import unpack
 from whoismesh.registries import REGISTRIES

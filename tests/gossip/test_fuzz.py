@@ -15,13 +15,14 @@ from small_mesh import CRAWL, Coordinator, Node, block, carried
 
 from whoismesh.addresses import Range
 from whoismesh.blocks import Block, Blocks
+from whoismesh.compounds import Run
 from whoismesh.errors import MessageError
 from whoismesh.gossip import guard, logs, replica
 from whoismesh.gossip.events import Answered, Asked, Heard, Learned, Publish, Tick
 from whoismesh.gossip.guard import MOST_ORIGINS
 from whoismesh.ledger import events as ledger
 from whoismesh.ledger.hearsay import ADOPT_S
-from whoismesh.messages import MAX_SENT_BYTES, Compare, Digest, Discovered, Members, Message, Run, Sent, decode, encode
+from whoismesh.messages import MAX_SENT_BYTES, Compare, Digest, Discovered, Members, Message, Sent, decode, encode
 
 pytestmark = pytest.mark.slow
 

@@ -12,25 +12,12 @@ from replies import BASES
 from whoismesh.addresses import Range, parse_address
 from whoismesh.answers import Reply
 from whoismesh.blocks import Block, Blocks
+from whoismesh.compounds import LeaseGrant, Peer, Result, Run
 from whoismesh.gossip import events as gossip
 from whoismesh.lanes import Lanes
 from whoismesh.lanes.events import Ask, Event, Instruction, Keep, Received, Replied, Send, Tick
 from whoismesh.lanes.lane import Lane
-from whoismesh.messages import (
-    Discovered,
-    LeaseGrant,
-    Leases,
-    Members,
-    Message,
-    Metrics,
-    Peer,
-    Permits,
-    Renew,
-    Renewed,
-    Result,
-    Run,
-    Welcome,
-)
+from whoismesh.messages import Discovered, Leases, Members, Message, Metrics, Permits, Renew, Renewed, Welcome
 from whoismesh.registries import REGISTRIES
 from whoismesh.simulation.audits import audit_lanes
 

@@ -15,6 +15,7 @@ from stage import CLOCK, CRAWL, Host, asks, only_ask, sent, told
 
 from whoismesh.addresses import Range
 from whoismesh.answers import Listing
+from whoismesh.compounds import ASSIGNMENT, PART, Result
 from whoismesh.lanes.descent import (
     FINAL_TYPES,
     MOST_QUESTIONS,
@@ -27,7 +28,7 @@ from whoismesh.lanes.descent import (
 )
 from whoismesh.lanes.events import Ask, Broken, Drain, Instruction, Keep, Replied, Tick
 from whoismesh.ledger.account import Account
-from whoismesh.messages import ASSIGNMENT, PART, Acknowledge, PermitRequest, Permits, Result, Return, Signal
+from whoismesh.messages import Acknowledge, PermitRequest, Permits, Return, Signal
 from whoismesh.networks import Network
 from whoismesh.packing import unpack
 from whoismesh.practice.row import Row

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from whoismesh.addresses import BITS, Range
 from whoismesh.answers import Answer, Listing, Reply, Status, understand, understand_list
 from whoismesh.blocks import Block
+from whoismesh.compounds import ASSIGNMENT, PART
 from whoismesh.gossip import Gossip
 from whoismesh.lanes.descent import Descent, Way, is_final
 from whoismesh.lanes.events import Instruction, Keep
 from whoismesh.lanes.findings import Findings
 from whoismesh.lanes.lane import Lane, Lookup
 from whoismesh.lanes.origins import Origins
-from whoismesh.messages import ASSIGNMENT, PART
 from whoismesh.networks import Network
 from whoismesh.packing import pack
 from whoismesh.rangesets import RangeSet

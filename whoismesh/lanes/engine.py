@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from whoismesh.addresses import Range
+from whoismesh.compounds import LeaseGrant
 from whoismesh.gossip import Gossip
 from whoismesh.gossip import events as gossip
 from whoismesh.gossip.peers import Peers
@@ -43,7 +44,6 @@ from whoismesh.lanes.outcomes import Outcomes
 from whoismesh.messages import (
     Acknowledge,
     Join,
-    LeaseGrant,
     LeaseRequest,
     Leases,
     Leave,

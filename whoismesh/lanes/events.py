@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from whoismesh.answers.outcome import Reply
 from whoismesh.blocks import Block
+from whoismesh.compounds import Result
 from whoismesh.gossip import events as gossip
 from whoismesh.lanes.descent import Question
-from whoismesh.messages import Message, Result
+from whoismesh.messages import Message
 
 
 @dataclass(frozen=True, slots=True)

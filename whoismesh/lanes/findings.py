@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from whoismesh.addresses import Range
 from whoismesh.answers import Answer
 from whoismesh.blocks import Block
+from whoismesh.compounds import DISAGREEMENT, ORIGINS, Result
 from whoismesh.lanes.events import Keep
 from whoismesh.lanes.lane import Lookup
-from whoismesh.messages import DISAGREEMENT, ORIGINS, Result
 from whoismesh.registries import REGISTRIES
 
 #: A result that is not acknowledged for this long is pushed again, seconds; doubled up to the second each time that

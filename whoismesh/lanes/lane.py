@@ -21,12 +21,12 @@ from dataclasses import dataclass, field, replace
 from whoismesh.addresses import Range
 from whoismesh.answers import Answer
 from whoismesh.answers.disagreement import Claim
+from whoismesh.compounds import LeaseGrant
 from whoismesh.grain import BLOCK_SIZE
 from whoismesh.lanes.aims import LaneAims
 from whoismesh.lanes.coordinator_clock import CoordinatorClock
 from whoismesh.lanes.descent import Question
 from whoismesh.ledger.budgets import BORNE_LATENESS_S, DEALT_SHARE, MOST_REQUESTED
-from whoismesh.messages import LeaseGrant
 from whoismesh.networks import Network
 from whoismesh.rangesets import RangeSet
 
