@@ -323,8 +323,9 @@ class Lane:
         if self.unlimited or not self.clock.is_known:
             return None
         # A gap in which something is being asked may split in two or close: a permit for it would often lapse.
+        # Questions of descents have no gap; those on their way were taken for some above.
         questions = sum(each.question is not None for each in (*self.again, *self.lookups.values()))
-        usable = min(self._askable + questions - len(self.lookups), self._most_ahead)
+        usable = min(self._askable + questions, self._most_ahead)
         if self.closed or now < self.paused_until:
             usable = 0
         missing = usable - len(self._permits)
@@ -337,9 +338,9 @@ class Lane:
 
     @property
     def _askable(self) -> int:
-        """About how many questions there are: gaps that touch are one, also where they hold many aims."""
+        """About how many questions there are beside those on their way: a gap may hold many aims."""
         good_for = sum(max(0, lease.questions) for lease in self.leases.values())
-        return int(min(good_for, max(len(self.open), len(self.aims))))
+        return int(min(good_for, max(len(self.open) - len(self.lookups), len(self.aims))))
 
     @property
     def _most_ahead(self) -> int:
@@ -355,7 +356,7 @@ class Lane:
             return False
         if now < self.paused_until or len(self.leases) >= LEASES_AT_ONCE:
             return False
-        return self._askable <= self.connections * GAPS_A_CONNECTION
+        return self._askable + len(self.lookups) <= self.connections * GAPS_A_CONNECTION
 
     def finished_leases(self) -> Iterator[int]:
         """Yield (and drop) leases in which no gap is left."""
