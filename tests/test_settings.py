@@ -119,7 +119,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
     assert settings.bases["whois.ripe.net:43"] == "ripencc"
     # No key was forgotten above.
     assert {each.name for each in dataclasses.fields(RegistrySettings)} == {
-        "rdap", "whois", "protocols", "rate", "host_rate", "connections", "timeout_s",
+        "rdap", "whois", "protocols", "rate", "host_rate", "connections", "wait_s", "timeout_s",
         "connect_timeout_s", "read_timeout_s", "compare", "proxy", "api_key",
     }  # fmt: skip
     assert {each.name for each in dataclasses.fields(OriginSettings)} == {
@@ -190,6 +190,7 @@ def test_the_host_s_rate_follows_the_fleet_s_unless_it_is_said(config: Path) -> 
     assert (settings.registries["arin"].rate, settings.registries["arin"].host_rate) == (40.0, 40.0)
     assert (settings.registries["lacnic"].rate, settings.registries["lacnic"].host_rate) == (0.15, 0.1)
     assert settings.registries["ripencc"].host_rate == DEFAULTS["ripencc"].host_rate
+    assert (settings.registries["lacnic"].wait_s, settings.registries["ripencc"].wait_s) == (300.0, 60.0)
 
 
 def test_a_contact_is_needed_as_soon_as_one_server_is_not_on_loopback(config: Path) -> None:

@@ -211,7 +211,10 @@ class Coordinator:
         return record
 
     def _budgets(self) -> dict[str, Budget]:
-        found = {registry: Budget(each.rate, each.host_rate) for registry, each in self._settings.registries.items()}
+        found = {
+            registry: Budget(each.rate, each.host_rate, each.wait_s)
+            for registry, each in self._settings.registries.items()
+        }
         if self._settings.asn:
             found[ORIGINS_BUDGET] = Budget(self._settings.origins.rate, math.inf)
         return found

@@ -27,6 +27,7 @@ class RegistryDefaults:
     rate: float
     host_rate: float
     connections: int
+    wait_s: float = 60.0
 
 
 DEFAULTS = {
@@ -36,8 +37,8 @@ DEFAULTS = {
     "ripencc": RegistryDefaults("https://rdap.db.ripe.net/", "whois.ripe.net:43", 2.0, 1.0, 2),
     # No number published; 3 connections in the server's 2015 source.
     "apnic": RegistryDefaults("https://rdap.apnic.net/", "whois.apnic.net:43", 1.0, 1.0, 2),
-    # RDAP: 10 a minute and 1,000 an hour for one address; 9 a minute is 540 an hour.
-    "lacnic": RegistryDefaults("https://rdap.lacnic.net/rdap/", "whois.lacnic.net:43", 0.15, 0.15, 1),
+    # RDAP: 10 a minute and 1,000 an hour for one address; 9 a minute is 540 an hour. Its blocks last 300 s.
+    "lacnic": RegistryDefaults("https://rdap.lacnic.net/rdap/", "whois.lacnic.net:43", 0.15, 0.15, 1, 300.0),
     # 5,000 person objects a day; half a lookup a second stays clear of it without contacts.
     "afrinic": RegistryDefaults("https://rdap.afrinic.net/rdap/", "whois.afrinic.net:43", 0.5, 0.5, 1),
 }

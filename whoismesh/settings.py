@@ -34,7 +34,8 @@ MOST_BATCH = 5_000
 class RegistrySettings:
     """How one registry is asked. Rates are lookups a second, for the whole fleet and for one host; inf is no limit.
 
-    `timeout_s` is for a whole lookup, `connect_timeout_s` for its connection, `read_timeout_s` for a silence in it.
+    `wait_s` is how long it is left alone after a "slow down" without a time. `timeout_s` is for a whole lookup,
+    `connect_timeout_s` for its connection, `read_timeout_s` for a silence in it.
     Of the networks found, `compare` is the share that is asked about by the second protocol too, 0 to 1.
     `proxy` is an HTTP proxy's URL, `api_key` what the registry gave out; both are secrets and never shown.
     """
@@ -45,6 +46,7 @@ class RegistrySettings:
     rate: float = 1.0
     host_rate: float = 1.0
     connections: int = 2
+    wait_s: float = 60.0
     timeout_s: float = 30.0
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 15.0
@@ -279,6 +281,7 @@ class _Reader:
             rate=rate,
             host_rate=self._number(f"{where}.host_rate", section.get("host_rate", host_default)),
             connections=self._count(f"{where}.connections", section.get("connections", default.connections)),
+            wait_s=self._seconds(f"{where}.wait_s", section.get("wait_s", default.wait_s)),
             timeout_s=self._seconds(f"{where}.timeout_s", section.get("timeout_s", 30.0)),
             connect_timeout_s=self._seconds(f"{where}.connect_timeout_s", section.get("connect_timeout_s", 10.0)),
             read_timeout_s=self._seconds(f"{where}.read_timeout_s", section.get("read_timeout_s", 15.0)),

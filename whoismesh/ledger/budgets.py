@@ -19,8 +19,6 @@ BORNE_LATENESS_S = 1 / DEALT_SHARE - 1
 HORIZON_S = 1.0
 #: The most lookups that a worker may ask for at once; it learns of what is dealt and asks again.
 MOST_REQUESTED = 1_000
-#: A limit signal without a time waits this long (registries' own blocks are of minutes: LACNIC's is 300 s).
-DEFAULT_WAIT_S = 60.0
 #: No registry may stop a crawl for longer than this by one answer; an absurd Retry-After is cut to it. RIPE NCC and
 #: AFRINIC really block for up to a day.
 MAX_WAIT_S = 24 * 3600.0
@@ -33,12 +31,16 @@ FLOOR_SHARE = 1 / 64
 
 
 class Budget:
-    """The slots of one registry. `rate` and `host_rate` are lookups a second (inf for no limit)."""
+    """The slots of one registry. `rate` and `host_rate` are lookups a second (inf for no limit).
 
-    def __init__(self, rate: float, host_rate: float) -> None:
+    `wait_s` is how long a limit signal without a time stops the dealing.
+    """
+
+    def __init__(self, rate: float, host_rate: float, wait_s: float = 60.0) -> None:
         self.set_rate = rate
         self.rate = rate
         self.host_rate = host_rate
+        self._wait_s = wait_s
         self.asking: OrderedDict[int, int] = OrderedDict()
         self.limited_count = 0
         self._next_slot = 0.0
@@ -128,7 +130,7 @@ class Budget:
         `measured_rate` stands in for an unlimited rate.
         """
         self.limited_count += 1
-        wait_s = min(DEFAULT_WAIT_S if wait_s is None else wait_s, MAX_WAIT_S)
+        wait_s = min(self._wait_s if wait_s is None else wait_s, MAX_WAIT_S)
         self._alone_until = max(self._alone_until, now + wait_s)
         # A worker's idea of our clock may be ahead: nobody asks before the wait is over.
         self._next_slot = max(self._next_slot, self._alone_until + BORNE_LATENESS_S)
