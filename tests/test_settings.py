@@ -79,6 +79,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         rate = 4
         host_rate = 0.5
         connections = 9
+        wait_s = 120
         timeout_s = 2.5
         connect_timeout_s = 1
         read_timeout_s = 2
@@ -107,6 +108,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         4.0,
         0.5,
         9,
+        120.0,
         2.5,
         1.0,
         2.0,
