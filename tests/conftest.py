@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from whoismesh.addresses import Range, parse_space
-from whoismesh.messages import Result
+from whoismesh.compounds import Result
 from whoismesh.networks import Network
 from whoismesh.packing import pack
 from whoismesh.store import LedgerStore

@@ -14,7 +14,7 @@ import whoismesh
 from whoismesh.cli import main
 from whoismesh.cli.main import COMMANDS
 from whoismesh.command import EXIT_CODES
-from whoismesh.messages import Result
+from whoismesh.compounds import Result
 from whoismesh.networks import Holder
 from whoismesh.packing import pack
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from whoismesh.addresses import Range
+from whoismesh.compounds import Result
 from whoismesh.dump import FORMAT, VERSION, footer_of
 from whoismesh.dump_writer import write_dump
-from whoismesh.messages import Result
 from whoismesh.networks import Network
 from whoismesh.packing import pack
 from whoismesh.practice.compare import compare, main

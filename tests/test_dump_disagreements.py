@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from whoismesh.addresses import Range
 from whoismesh.cli.main import main
+from whoismesh.compounds import DISAGREEMENT, Result
 from whoismesh.dump import open_dump, statistics
 from whoismesh.dump_writer import write_dump
 from whoismesh.errors import DumpError
-from whoismesh.messages import DISAGREEMENT, Result
 from whoismesh.networks import COMPARED_FIELDS, Holder, Network
 from whoismesh.packing import pack, unpack_stream
 

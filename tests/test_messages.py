@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from whoismesh.addresses import MAX_ADDRESS, Range
 from whoismesh.blocks import PIECE_ENTRIES, Block, Blocks
 from whoismesh.checks import CRAWL_ID_BYTES, KEY_CHARACTERS, MAX_COUNT, MAX_PAYLOAD_BYTES, MAX_TEXT, Z85
+from whoismesh.compounds import OWN_STATUSES, Result, Run
 from whoismesh.errors import MessageError
 from whoismesh.messages import (
     DIGEST_HASH_BYTES,
     MAX_FRAME_BYTES,
     MAX_SENT_BYTES,
-    OWN_STATUSES,
     TYPES,
     VERSION,
     Acknowledge,
@@ -29,9 +29,7 @@ from whoismesh.messages import (
     Metrics,
     Permits,
     Renew,
-    Result,
     Results,
-    Run,
     Signal,
     Welcome,
     decode,

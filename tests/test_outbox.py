@@ -9,8 +9,9 @@ import pytest
 import zmq
 
 from whoismesh import outbox as module
+from whoismesh.compounds import Result
 from whoismesh.errors import StateError, WhoismeshError
-from whoismesh.messages import Result, Results, decode
+from whoismesh.messages import Results, decode
 from whoismesh.outbox import Outbox
 from whoismesh.sockets import Inbox, bind_ports, open_socket
 from whoismesh.spool import Key, Spool

@@ -14,6 +14,7 @@ from whoismesh import checks, packing
 from whoismesh.addresses import Range
 from whoismesh.answers.outcome import Status
 from whoismesh.blocks import PIECE_ENTRIES, Block, BlockLog, Blocks
+from whoismesh.compounds import DISAGREEMENT, OWN_STATUSES, RECORDS_ONLY, LeaseGrant, Peer, Result, Run
 from whoismesh.gossip import engine, exchange, guard, logs, peers, replica, responder
 from whoismesh.lanes import coordinator_clock, findings, membership
 from whoismesh.lanes.engine import METRICS_S
@@ -22,22 +23,15 @@ from whoismesh.lanes.outcomes import NO_ANSWER
 from whoismesh.ledger import engine as ledger
 from whoismesh.ledger import hearsay, leases
 from whoismesh.messages import (
-    DISAGREEMENT,
     MAX_FRAME_BYTES,
     MAX_SENT_BYTES,
     MAX_TAILS,
-    OWN_STATUSES,
-    RECORDS_ONLY,
     TYPES,
     Compare,
     Digest,
     Discovered,
     Join,
-    LeaseGrant,
     Message,
-    Peer,
-    Result,
-    Run,
     Sent,
     Welcome,
     decode,

@@ -26,6 +26,7 @@ SINGLE_ENGINES = (
         "prefixes",
         "packing",
         "checks",
+        "compounds",
         "messages",
         "registries",
         "history",

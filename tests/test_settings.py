@@ -54,6 +54,9 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         lease_s = 5
         attempts = 7
         give_up_s = inf
+        depth = "assignments"
+        assignment_v4 = 29
+        assignment_v6 = 56
         asn = true
         bulk = ["ripe.db.inetnum.gz", "/data/afrinic.db"]
         prior = ["delegated-lacnic-extended-latest"]
@@ -88,6 +91,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
     assert settings.space == (Range.parse("193.0.0.0/8"), Range.parse("200.3.12.0/22"))
     assert (settings.contact, settings.lease_s, settings.attempts) == ("https://example.org/crawl", 5.0, 7)
     assert settings.give_up_s == math.inf
+    assert (settings.depth, settings.smallest_assignments) == ("assignments", {4: 29, 6: 56})
     assert settings.mesh == MeshSettings(1_000, 32, 5)
     assert settings.asn
     assert (settings.prior, settings.prior_settles) == ((Path("delegated-lacnic-extended-latest"),), False)
@@ -122,8 +126,8 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
         "whois", "rate", "batch", "patience_s", "timeout_s", "connect_timeout_s", "read_timeout_s", "proxy",
     }  # fmt: skip
     assert {each.name for each in dataclasses.fields(Settings)} == {
-        "space", "contact", "lease_s", "attempts", "give_up_s", "asn", "bulk",
-        "prior", "prior_settles", "origins", "mesh", "registries",
+        "space", "contact", "lease_s", "attempts", "give_up_s", "asn", "bulk", "depth", "assignment_v4",
+        "assignment_v6", "prior", "prior_settles", "origins", "mesh", "registries",
     }  # fmt: skip
 
 
@@ -215,8 +219,7 @@ def test_a_worker_needs_no_space() -> None:
     [
         (
             "[crawl]\nrate = 1",
-            "crawl.rate: no such setting; expected one of asn, attempts, bulk, contact, give_up_s, lease_s, prior, "
-            "prior_settles, space",
+            "crawl.rate: no such setting; expected one of asn, assignment_v4, assignment_v6, attempts, bulk, contact",
         ),
         ("[registries.arin]\nrates = 1", "registries.arin.rates: no such setting; expected one of api_key, "),
         ("[registries.iana]\nrate = 1", "registries.iana: no such registry; expected one of arin, ripencc"),
@@ -238,6 +241,10 @@ def test_a_worker_needs_no_space() -> None:
         ("[crawl]\nlease_s = nan", "crawl.lease_s: expected a number above 0"),
         ("[crawl]\nlease_s = inf", "crawl.lease_s: expected a number above 0"),
         ("[crawl]\ngive_up_s = -1", "crawl.give_up_s: expected a number above 0"),
+        ('[crawl]\ndepth = "all"', 'crawl.depth: expected "allocations" or "assignments"'),
+        ("[crawl]\ndepth = 2", 'crawl.depth: expected "allocations" or "assignments"'),
+        ("[crawl]\nassignment_v4 = 33", "crawl.assignment_v4: expected a count of 1 to 32"),
+        ("[crawl]\nassignment_v6 = 0", "crawl.assignment_v6: expected a count of 1 to 128"),
         ("[crawl]\nattempts = 0", "crawl.attempts: expected a count of 1 to 1000"),
         ("[crawl]\nattempts = 1.5", "crawl.attempts: expected a count of 1 to 1000"),
         ("[crawl]\nattempts = true", "crawl.attempts: expected a count of 1 to 1000"),

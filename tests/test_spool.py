@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whoismesh.compounds import Result
 from whoismesh.errors import StateError
-from whoismesh.messages import Result
 from whoismesh.spool import FILE, Spool
 
 MakeResult = Callable[..., Result]

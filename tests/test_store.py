@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from whoismesh.addresses import MAX_ADDRESS, Range, parse_space
 from whoismesh.checks import CRAWL_ID_BYTES, MAX_COUNT
+from whoismesh.compounds import Result
 from whoismesh.errors import StateError
-from whoismesh.messages import Result
 from whoismesh.registries import REGISTRIES
 from whoismesh.store import FILE, ORIGINS_A_START, VERSION, LedgerStore
 

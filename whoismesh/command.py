@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import whoismesh
+from whoismesh.depth import ALLOCATIONS, DEPTHS
 from whoismesh.errors import ConfigError, TryAgainError, WhoismeshError
 from whoismesh.logs import LEVELS
 from whoismesh.storage import disk_error, is_full
@@ -33,9 +34,20 @@ BULK_HELP = (
 
 
 def settings_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --config, --log-level and --version."""
+    """Add --config, --depth, --log-level and --version."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings (TOML); WHOISMESH_* variables go over it")
+    depth_argument(parser)
     common_arguments(parser)
+
+
+def depth_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --depth."""
+    parser.add_argument(
+        "--depth",
+        choices=DEPTHS,
+        help="what is collected: networks that answer for an address, or also all that lies in them and around them "
+        f"(default: crawl.depth, {ALLOCATIONS})",
+    )
 
 
 def prior_arguments(parser: argparse.ArgumentParser) -> None:

@@ -24,6 +24,7 @@ import zmq
 from whoismesh import process
 from whoismesh.bulk.files import FileReport, check_files, read_files
 from whoismesh.command import ASN_HELP, BULK_HELP, prior_arguments, prior_flags, run_command, settings_arguments
+from whoismesh.compounds import Result
 from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
 from whoismesh.gatekeeper import Gatekeeper
 from whoismesh.keys import AllowList, Keys
@@ -49,18 +50,7 @@ from whoismesh.ledger.events import (
 )
 from whoismesh.ledger.status import status
 from whoismesh.logs import configure
-from whoismesh.messages import (
-    Compare,
-    Digest,
-    Discovered,
-    Feed,
-    Members,
-    Metrics,
-    Result,
-    Results,
-    decode,
-    encode,
-)
+from whoismesh.messages import Compare, Digest, Discovered, Feed, Members, Metrics, Results, decode, encode
 from whoismesh.outbox import weight
 from whoismesh.prior_files import load_prior
 from whoismesh.registries import ORIGINS_BUDGET
@@ -193,7 +183,9 @@ class Coordinator:
         """
         settings = self._settings
         prior = load_prior(settings.prior, settings.space, settles=settings.prior_settles)
-        record = self._store.begin(settings.space, settings.attempts, retry_failed=self._retry_failed)
+        record = self._store.begin(
+            settings.space, settings.attempts, depth=settings.depth, retry_failed=self._retry_failed
+        )
         self._ledger = Ledger(
             record.id,
             record.space,
@@ -455,14 +447,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder of the ledger")
     parser.add_argument("--bulk", nargs="+", action="extend", default=[], metavar="FILE", help=BULK_HELP)
-    parser.add_argument("--asn", action="store_true", help=ASN_HELP)
+    parser.add_argument("--asn", action="store_true", default=None, help=ASN_HELP)
     parser.add_argument("--exit-when-done", action="store_true", help="stop when every address is settled")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed in earlier runs")
     process.add_keys_argument(parser)
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        settings = load(args.config, os.environ, {"asn": args.asn or None, "bulk": args.bulk, **prior_flags(args)})
+        flags = {"asn": args.asn, "bulk": args.bulk, "depth": args.depth, **prior_flags(args)}
+        settings = load(args.config, os.environ, flags)
 
         async def serve() -> int:
             coordinator = Coordinator(

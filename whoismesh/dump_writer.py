@@ -90,7 +90,9 @@ def _write(store: LedgerStore, file: IO[bytes]) -> None:
     networks = (
         (where, "network", disagreements.beside(where, _network_record(where, registry, payload, origin)))
         for where, registry, payload, origin in _with_origins(store)
-        if iana.is_plausible(where)  # the ledger has settled nothing by the others, either
+        # The ledger has settled nothing by those that cannot be true. What lies in a network, and beyond the space of
+        # the crawl, was not asked for.
+        if iana.is_plausible(where) and coverage.space.meets(where)
     )
     records = heapq.merge(
         networks,
@@ -112,6 +114,7 @@ def _write(store: LedgerStore, file: IO[bytes]) -> None:
                 "program": f"whoismesh {whoismesh.__version__}",
                 "crawl": crawl.id,
                 "space": [str(each) for each in crawl.space],
+                "depth": crawl.depth,
                 "started_at": crawl.started_at,
                 "written_at": time.time(),
                 "complete": coverage.complete,

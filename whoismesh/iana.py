@@ -58,6 +58,19 @@ def delegations() -> tuple[tuple[Range, str], ...]:
 
 
 @cache
+def _delegated_starts(family: int) -> tuple[list[int], list[Range]]:
+    blocks = [block for block, _ in delegations() if block.family == family]
+    return [block.first for block in blocks], blocks
+
+
+def delegated(family: int, address: int) -> Range | None:
+    """Return the block, as IANA lists it, that was given to a registry and holds the address, or None."""
+    starts, blocks = _delegated_starts(family)
+    index = bisect_right(starts, address) - 1
+    return blocks[index] if index >= 0 and blocks[index].last >= address else None
+
+
+@cache
 def runs() -> tuple[tuple[Range, str], ...]:
     """Return (range, registry) with adjacent blocks of one registry joined: no network is wider than its run."""
     joined: list[tuple[Range, str]] = []

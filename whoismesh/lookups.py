@@ -18,6 +18,7 @@ from whoismesh.addresses import format_address
 from whoismesh.answers import Reply
 from whoismesh.answers.cymru import Address, bulk_query
 from whoismesh.answers.text import MAX_BODY_BYTES
+from whoismesh.lanes.descent import Question
 from whoismesh.port43 import NoAnswerError, Port43
 from whoismesh.registries import API_KEY_PARAMETERS
 from whoismesh.settings import OriginSettings, RegistrySettings
@@ -55,14 +56,22 @@ class Lookups:
         if self._session is not None:
             await self._session.close()
 
-    async def ask(self, registry: str, protocol: str, family: int, address: int, url: str | None) -> Reply:
-        """Ask one question, at `url` where a redirect led there. Raises NoAnswerError and nothing else."""
+    async def ask(
+        self,
+        registry: str,
+        protocol: str,
+        family: int,
+        address: int,
+        url: str | None,
+        question: Question | None = None,
+    ) -> Reply:
+        """Ask one question, at `url` where it is not the address alone. Raises NoAnswerError and nothing else."""
         settings = self._registries[registry]
         server = settings.rdap if protocol == "rdap" else settings.whois
         try:
             if protocol == "rdap":
                 return await self._rdap(registry, settings, family, address, url)
-            body = await self._port43.ask(registry, settings, family, address)
+            body = await self._port43.ask(registry, settings, family, address, question)
             return Reply(registry, "whois", family, address, body, settings.whois, time.time())
         except NoAnswerError as error:
             reason = _discreet(_line(str(error)), registry, settings)

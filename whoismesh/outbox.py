@@ -16,8 +16,9 @@ from pathlib import Path
 
 import zmq
 
+from whoismesh.compounds import Result
 from whoismesh.errors import StateError, WhoismeshError
-from whoismesh.messages import Message, Result, Results, encode
+from whoismesh.messages import Message, Results, encode
 from whoismesh.sockets import RESULT_BYTES, Inbox
 from whoismesh.spool import Key, Spool
 from whoismesh.storage import disk_error

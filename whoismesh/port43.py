@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from whoismesh.addresses import format_address
 from whoismesh.answers.text import MAX_BODY_BYTES
 from whoismesh.errors import WhoismeshError
+from whoismesh.lanes.descent import Question, Relation
 from whoismesh.settings import OriginSettings, RegistrySettings
 
 #: What each registry wants to be asked. RIPE-like: no contacts (-r), no grouping (-G), only address objects; ARIN:
@@ -25,6 +26,13 @@ QUERY = {
     "apnic": "-r -G -T inetnum,inet6num {}",
     "lacnic": "{}",
     "afrinic": "-r -G -T inetnum,inet6num {}",
+}
+#: How RIPE NCC's family is asked for what lies in a range and around it (RIPE Database documentation, "Types of
+#: queries"): all levels of more specific objects, all less specific ones, and the keys of these alone.
+RELATION_QUERY = {
+    Relation.DOWN: "-r -G -T inetnum,inet6num -M {}",
+    Relation.AROUND: "-r -G -T inetnum,inet6num -L {}",
+    Relation.AROUND_KEYS: "-r -G -K -T inetnum,inet6num -L {}",
 }
 #: The only registry asked with `-k` before it all.
 PERSISTENT = frozenset({"ripencc"})
@@ -37,6 +45,19 @@ _SERVED, _END = b"\n% This query was served by ", (b"\n\n\n", b"\r\n\r\n\r\n")
 #: Errors after which it closes the connection: those about the asker, 2xx and 3xx (QueryMessages in RIPE-NCC/whois).
 _CLOSING = re.compile(rb"^%ERROR:[23]", re.MULTILINE)
 _CHUNK_BYTES = 65_536
+
+
+def line_for(registry: str, family: int, address: int, question: Question | None) -> str:
+    """Return the line to send: for an address, or for a question about a range, written as the server takes it."""
+    if question is None or question.relation is Relation.POINT:
+        return QUERY[registry].format(format_address(family, address))
+    where = question.range
+    key = (
+        str(where)
+        if where.is_cidr()
+        else f"{format_address(family, where.first)} - {format_address(family, where.last)}"
+    )
+    return RELATION_QUERY.get(question.relation, QUERY[registry]).format(key)
 
 
 class NoAnswerError(WhoismeshError):
@@ -66,14 +87,21 @@ class Port43:
         for registry in list(self._idle):
             self._drop(registry)
 
-    async def ask(self, registry: str, settings: RegistrySettings, family: int, address: int) -> bytes:
+    async def ask(
+        self,
+        registry: str,
+        settings: RegistrySettings,
+        family: int,
+        address: int,
+        question: Question | None = None,
+    ) -> bytes:
         """Ask one question; return the answer, one byte more than MAX_BODY_BYTES at most. Raises NoAnswerError.
 
         Takes `settings.timeout_s` at most.
         """
         try:
             async with asyncio.timeout(settings.timeout_s):
-                return await self._ask(registry, settings, format_address(family, address))
+                return await self._ask(registry, settings, line_for(registry, family, address, question))
         except TimeoutError:
             raise NoAnswerError(f"{settings.whois}: timed out", unreachable=False) from None
 
@@ -92,13 +120,13 @@ class Port43:
         except OSError as error:
             raise NoAnswerError(f"{settings.whois}: {error.strerror or error}", unreachable=False) from None
 
-    async def _ask(self, registry: str, settings: RegistrySettings, address: str) -> bytes:
+    async def _ask(self, registry: str, settings: RegistrySettings, query: str) -> bytes:
         kept = self._kept(registry)
         link = kept or await self._connect(settings)
         whole = False
         try:
             keep = "-k " if registry in self._persistent else ""
-            link.writer.write(f"{keep}{QUERY[registry].format(address)}\r\n".encode())
+            link.writer.write(f"{keep}{query}\r\n".encode())
             body = bytearray()
             while not whole and len(body) <= MAX_BODY_BYTES:
                 async with asyncio.timeout(settings.read_timeout_s):

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from whoismesh.addresses import Range, parse_space
+from whoismesh.depth import ALLOCATIONS, ASSIGNMENTS, DEPTHS
 from whoismesh.errors import ConfigError
 from whoismesh.gossip.peers import FULL_MESH, LINKS
 from whoismesh.registries import API_KEY_PARAMETERS, DEFAULTS, PROTOCOLS, REGISTRIES
@@ -69,7 +70,7 @@ class OriginSettings:
     whois: str = "whois.cymru.com:43"
     rate: float = 0.2
     batch: int = 1_000
-    patience_s: float = 60.0
+    patience_s: float = 120.0
     timeout_s: float = 120.0
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0
@@ -108,8 +109,16 @@ class Settings:
     asn: bool = False
     bulk: tuple[Path, ...] = ()
     origins: OriginSettings = OriginSettings()
+    depth: str = ALLOCATIONS
+    assignment_v4: int = 24
+    assignment_v6: int = 48
     mesh: MeshSettings = MeshSettings()
     registries: Mapping[str, RegistrySettings] = field(default_factory=dict)
+
+    @property
+    def smallest_assignments(self) -> dict[int, int]:
+        """The prefix lengths of the smallest assignment that is looked for by gaps, by family."""
+        return {4: self.assignment_v4, 6: self.assignment_v6}
 
     @property
     def asks_the_real_registries(self) -> bool:
@@ -241,6 +250,9 @@ class _Reader:
             asn=self._flag("crawl.asn", crawl.get("asn", False)),
             bulk=self._paths("crawl.bulk", crawl.get("bulk", [])),
             origins=self._origins(table),
+            depth=self._depth("crawl.depth", crawl.get("depth", ALLOCATIONS)),
+            assignment_v4=self._count("crawl.assignment_v4", crawl.get("assignment_v4", 24), 32),
+            assignment_v6=self._count("crawl.assignment_v6", crawl.get("assignment_v6", 48), 128),
             mesh=MeshSettings(
                 most_members=self._count(
                     "mesh.most_members", mesh.get("most_members", MeshSettings().most_members), MOST_MEMBERS
@@ -322,6 +334,12 @@ class _Reader:
             self._problem(key, f"expected a count of 1 to {most}", value)
             return 1
         return value
+
+    def _depth(self, key: str, value: Any) -> str:
+        if value in DEPTHS:
+            return str(value)
+        self._problem(key, f'expected "{ALLOCATIONS}" or "{ASSIGNMENTS}"', value)
+        return ALLOCATIONS
 
     def _paths(self, key: str, value: Any) -> tuple[Path, ...]:
         if isinstance(value, list) and all(isinstance(each, str) and each for each in value):
@@ -418,7 +436,12 @@ class _Reader:
         return PROTOCOLS
 
 
-_CRAWL = frozenset({"space", "contact", "prior", "prior_settles", "lease_s", "attempts", "give_up_s", "asn", "bulk"})
+_CRAWL = frozenset(
+    {
+        *("space", "contact", "prior", "prior_settles", "lease_s", "attempts", "give_up_s", "asn", "bulk"),
+        *("depth", "assignment_v4", "assignment_v6"),
+    }
+)
 _MESH = frozenset(each.name for each in fields(MeshSettings))
 _ORIGINS = frozenset(each.name for each in fields(OriginSettings))
 _REGISTRY = frozenset(each.name for each in fields(RegistrySettings))

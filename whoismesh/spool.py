@@ -10,8 +10,9 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
+from whoismesh.compounds import Result
 from whoismesh.errors import MessageError, StateError
-from whoismesh.messages import Result, Results, decode, encode
+from whoismesh.messages import Results, decode, encode
 from whoismesh.storage import open_database, transaction
 
 #: Names a result for ever: its origin and sequence number.

@@ -18,21 +18,23 @@ from typing import Any
 
 from whoismesh.addresses import Range
 from whoismesh.checks import CRAWL_ID_BYTES
+from whoismesh.compounds import DISAGREEMENT, IMPORTED, ORIGINS, OWN_STATUSES, RECORDS_ONLY, RETRY, Result
+from whoismesh.depth import ALLOCATIONS
 from whoismesh.errors import StateError
-from whoismesh.messages import DISAGREEMENT, IMPORTED, ORIGINS, OWN_STATUSES, RECORDS_ONLY, RETRY, Result
 from whoismesh.origins import read_origins
 from whoismesh.packing import unpack
 from whoismesh.registries import REGISTRIES
 from whoismesh.storage import open_database, transaction
 
 FILE = "ledger.sqlite"
-VERSION = 1
+VERSION = 2
 #: Origins reserved at one start. Numbers are small and never reused; unused ones are lost, which costs nothing.
 ORIGINS_A_START = 10_000
 
 SCHEMA = """
 CREATE TABLE crawl (id BLOB NOT NULL, space TEXT NOT NULL, started_at REAL NOT NULL,
-                    epoch INTEGER NOT NULL, origins INTEGER NOT NULL, attempts INTEGER NOT NULL);
+                    epoch INTEGER NOT NULL, origins INTEGER NOT NULL, attempts INTEGER NOT NULL,
+                    depth TEXT NOT NULL);
 CREATE TABLE results (number INTEGER PRIMARY KEY, origin INTEGER NOT NULL, sequence INTEGER NOT NULL,
                       registry TEXT NOT NULL, status TEXT NOT NULL, asked BLOB NOT NULL,
                       first BLOB NOT NULL, last BLOB NOT NULL, elsewhere TEXT, reason TEXT NOT NULL, payload BLOB NOT
@@ -47,7 +49,8 @@ _COLUMNS = "origin, sequence, registry, status, asked, first, last, elsewhere, r
 class CrawlRecord:
     """What the store says of its crawl. `epoch` counts the coordinator's starts, `origins` are those of this one.
 
-    `attempts` is after how many failures an address counts as failed: results alone do not tell.
+    `attempts` is after how many failures an address counts as failed: results alone do not tell. `depth` is the
+    setting of that name, which no crawl changes on its way.
     """
 
     id: bytes
@@ -55,6 +58,7 @@ class CrawlRecord:
     started_at: float
     epoch: int
     attempts: int
+    depth: str
     origins: range
 
 
@@ -75,22 +79,31 @@ class LedgerStore:
         """Open an existing store for reading only. Raises StateError."""
         return cls(open_database(folder / FILE, VERSION, SCHEMA, durable=True, read_only=True), folder / FILE)
 
-    def begin(self, space: tuple[Range, ...], attempts: int = 3, *, retry_failed: bool = False) -> CrawlRecord:
+    def begin(
+        self, space: tuple[Range, ...], attempts: int = 3, *, depth: str = ALLOCATIONS, retry_failed: bool = False
+    ) -> CrawlRecord:
         """Note a start of the coordinator: a new crawl, or the next epoch of the one in the file.
 
         With `retry_failed` everything that has failed so far is to be tried again. Raises StateError if the file holds
-        a crawl of another space.
+        a crawl of another space or depth.
         """
         space_text = json.dumps([str(each) for each in space])
         with transaction(self._database):
-            row = self._database.execute("SELECT id, space, epoch, origins FROM crawl").fetchone()
+            row = self._database.execute("SELECT id, space, epoch, origins, depth FROM crawl").fetchone()
             if row is None:
-                row = (os.urandom(CRAWL_ID_BYTES), space_text, 0, 1)
-                self._database.execute("INSERT INTO crawl VALUES (?, ?, ?, 0, 1, 0)", (row[0], row[1], time.time()))
+                row = (os.urandom(CRAWL_ID_BYTES), space_text, 0, 1, depth)
+                self._database.execute(
+                    "INSERT INTO crawl VALUES (?, ?, ?, 0, 1, 0, ?)", (row[0], row[1], time.time(), depth)
+                )
             elif row[1] != space_text:
                 raise StateError(
                     f"{self._path}: holds a crawl of {', '.join(json.loads(row[1]))}, not of "
                     f"{', '.join(map(str, space))}; give the same space or another --state"
+                )
+            if row[4] != depth:
+                # What was settled as one network would not be looked into any more.
+                raise StateError(
+                    f"{self._path}: holds a crawl of depth {row[4]}, not {depth}; give the same or another --state"
                 )
             next_origin = row[3] + ORIGINS_A_START
             values = (row[2] + 1, next_origin, attempts)
@@ -103,10 +116,10 @@ class LedgerStore:
 
     def crawl(self, origins: range = range(0)) -> CrawlRecord:
         """Return what the store says of its crawl. Raises StateError if it holds none."""
-        row = self._database.execute("SELECT id, space, started_at, epoch, attempts FROM crawl").fetchone()
+        row = self._database.execute("SELECT id, space, started_at, epoch, attempts, depth FROM crawl").fetchone()
         if row is None:
             raise StateError(f"{self._path}: holds no crawl yet; run one with this --state first")
-        return CrawlRecord(row[0], tuple(map(Range.parse, json.loads(row[1]))), row[2], row[3], row[4], origins)
+        return CrawlRecord(row[0], tuple(map(Range.parse, json.loads(row[1]))), row[2], row[3], row[4], row[5], origins)
 
     def append(self, results: Iterable[Result], counters: Mapping[int, tuple[str, Mapping[str, float]]]) -> None:
         """Store results and the newest counters of origins in one transaction. Raises sqlite3.Error; then none are."""
@@ -145,14 +158,15 @@ class LedgerStore:
             )
 
     def networks(self) -> Iterator[tuple[Range, str, bytes]]:
-        """Yield (range, registry, payload) of all networks, sorted by family, first and last address.
+        """Yield (range, registry, payload) of all networks, those in others included, sorted by family and addresses.
 
         Of equal ranges it is the newest; an answer that does not hold the address asked is none. SQLite sorts, so
         memory stays bounded whatever the size.
         """
         query = (
             "SELECT first, last, registry, payload FROM results WHERE number IN (SELECT max(number) FROM results "
-            "WHERE status IN ('network', 'bulk') AND length(asked) = length(first) AND asked BETWEEN first AND last "
+            "WHERE status IN ('network', 'bulk', 'assignment') "
+            "AND length(asked) = length(first) AND asked BETWEEN first AND last "
             "GROUP BY first, last) ORDER BY length(first), first, last"
         )
         for first, last, registry, payload in self._database.execute(query):

@@ -23,6 +23,7 @@ import zmq
 from whoismesh import process
 from whoismesh.blocks import Blocks
 from whoismesh.command import ASN_HELP, run_command, settings_arguments
+from whoismesh.depth import ASSIGNMENTS
 from whoismesh.errors import MessageError, StateError, TryAgainError, UsageError, WhoismeshError
 from whoismesh.gatekeeper import Gatekeeper
 from whoismesh.gossip.events import Found
@@ -166,6 +167,7 @@ class Worker:
                 self._node.address,
                 peers,
                 (self._settings.origins.batch, self._settings.origins.patience_s) if self._settings.asn else None,
+                self._settings.smallest_assignments if self._settings.depth == ASSIGNMENTS else None,
             )
             dealer = open_socket(self._context, zmq.DEALER)
             connect_with(dealer, self._where, keys)
@@ -296,7 +298,7 @@ class Worker:
     async def _ask(self, ask: Ask) -> None:
         event: Event
         try:
-            reply = await self._lookups.ask(ask.registry, ask.protocol, ask.family, ask.address, ask.url)
+            reply = await self._lookups.ask(ask.registry, ask.protocol, ask.family, ask.address, ask.url, ask.question)
             event = Replied(ask.lookup, reply)
         except NoAnswerError as error:
             event = Broken(ask.lookup, str(error), error.unreachable)
@@ -369,7 +371,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="example: whoismesh-worker --config crawl.toml --coord tcp://10.0.0.5:7700 --state worker-state",
     )
     settings_arguments(parser)
-    parser.add_argument("--asn", action="store_true", help=ASN_HELP)
+    parser.add_argument("--asn", action="store_true", default=None, help=ASN_HELP)
     parser.add_argument("--coord", required=True, metavar="tcp://HOST:PORT", help="the coordinator's first port")
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder of the spool")
     parser.add_argument(
@@ -389,7 +391,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        settings = load(args.config, os.environ, {"asn": args.asn}, needs_space=False)
+        settings = load(args.config, os.environ, {"asn": args.asn or None, "depth": args.depth}, needs_space=False)
 
         async def work() -> int:
             worker = Worker(

@@ -24,10 +24,11 @@ import zmq
 
 from whoismesh.addresses import Range
 from whoismesh.blocks import Block, BlockLog, Blocks
+from whoismesh.compounds import Peer
 from whoismesh.gossip import Gossip
 from whoismesh.gossip.events import Found, Incoming, Learned, Publish, Tick
 from whoismesh.ledger.hearsay import Hearsay
-from whoismesh.messages import Members, Peer, decode, encode
+from whoismesh.messages import Members, decode, encode
 from whoismesh.node import Node
 from whoismesh.sockets import Inbox, bind_ports, open_socket
 from whoismesh.worker import FLUSH_S

@@ -20,10 +20,11 @@ from pytricia import PyTricia
 import whoismesh
 from whoismesh.addresses import Range, parse_address
 from whoismesh.blocks import Block, BlockLog
+from whoismesh.compounds import Run
 from whoismesh.gossip.logs import Logs
 from whoismesh.gossip.replica import Replica
 from whoismesh.gossip.responder import Responder
-from whoismesh.messages import Feed, Members, Run, decode, encode
+from whoismesh.messages import Feed, Members, decode, encode
 from whoismesh.sockets import Inbox, bind_ports, open_socket
 
 CRAWL = bytes(16)

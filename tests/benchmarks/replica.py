@@ -25,11 +25,12 @@ from pytricia import PyTricia
 
 from whoismesh.addresses import Range
 from whoismesh.blocks import PIECE_ENTRIES, Block, Blocks
+from whoismesh.compounds import Run
 from whoismesh.gossip import guard
 from whoismesh.gossip.logs import MOST_CREDIT_BYTES
 from whoismesh.gossip.replica import Replica
 from whoismesh.gossip.responder import Responder
-from whoismesh.messages import Digest, Discovered, Members, Run, Sent, decode, encode
+from whoismesh.messages import Digest, Discovered, Members, Sent, decode, encode
 from whoismesh.sockets import Inbox, bind_ports, open_socket
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from whoismesh.bulk.reading import Skipped
 from whoismesh.bulk.selection import Selection
 from whoismesh.errors import ConfigError
 from whoismesh.networks import Network
-from whoismesh.packing import unpack
+from whoismesh.packing import pack, unpack
 from whoismesh.rangesets import RangeSet
 
 SPACE = RangeSet(parse_space(["193.0.0.0/8", "2001:600::/23"]))
@@ -100,7 +101,7 @@ def test_what_is_malformed_is_told_with_its_line_up_to_a_number(tmp_path: Path) 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "trailing"])
 def test_a_damaged_file_is_read_as_far_as_it_goes(tmp_path: Path, damage: str) -> None:
-    objects = [network(f"193.{a}.{b}.0/24", f"N-{a}-{b}") for a in range(40) for b in range(256)]
+    objects = [network(f"193.{a}.{b}.0/24", f"N-{a}-{b}") for a in range(24) for b in range(256)]
     whole = write(tmp_path / "whole.gz", *objects).read_bytes()
     path = tmp_path / "ripe.db.inetnum.gz"
     data = {
@@ -131,14 +132,22 @@ def test_a_file_that_was_imported_is_not_read_again(tmp_path: Path) -> None:
     assert read(tmp_path, path, imported=[digest_of(path)]) == ([], [])
 
 
+def test_a_file_given_twice_is_read_once_and_a_name_may_be_of_any_bytes(tmp_path: Path) -> None:
+    path = write(tmp_path / os.fsdecode(b"r\xe9seau.gz"), network("193.0.0.0/21"))
+    other = write(tmp_path / "b.gz", network("193.1.0.0/21"))
+    found, reports = read(tmp_path, path, other, path)
+    assert [each.server for each in found] == ["r?seau.gz", "b.gz"]
+    assert [pack(report.to_map()) and report.objects for report in reports] == [1, 1]
+
+
 def test_files_that_cannot_be_read_are_told_all_at_once(tmp_path: Path) -> None:
     check_files([write(tmp_path / "a.gz", network("193.0.0.0/21"))])
     with pytest.raises(ConfigError) as caught:
         check_files([tmp_path / "none.gz", tmp_path])
-    assert [problem.rpartition(": ")[2] for problem in caught.value.problems] == [
-        "No such file or directory",
-        "Is a directory",
-    ]
+    assert caught.value.problems == (
+        f"crawl.bulk: {tmp_path / 'none.gz'}: cannot be read: No such file or directory",
+        f"crawl.bulk: {tmp_path}: is no regular file: expected one that can be read twice",
+    )
 
 
 RANGES = st.tuples(st.sampled_from(("ripencc", "apnic")), st.integers(0, 40), st.integers(0, 12))

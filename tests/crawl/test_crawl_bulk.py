@@ -19,8 +19,11 @@ from whoismesh.rangesets import RangeSet
 SPACE = ("130.128.0.0/11", "193.104.0.0/15", "196.0.0.0/14", "202.128.0.0/12", "217.20.0.0/15")
 
 
-def bulk_files(lab, *names):
-    return [path for path in write_bulk_files(lab.table, lab.folder / "bulk") if path.name.startswith(names)]
+@pytest.fixture(scope="session")
+def bulk_files(table, tmp_path_factory):
+    """Return the files of registries by the beginnings of their names."""
+    paths = write_bulk_files(table, tmp_path_factory.mktemp("bulk"))
+    return lambda *names: [path for path in paths if path.name.startswith(names)]
 
 
 def networks_of(lab):
@@ -35,9 +38,9 @@ def rows(lab, state, status):
     return found
 
 
-def test_only_what_the_files_lack_is_asked_and_the_dump_is_exact(in_lab, table):
+def test_only_what_the_files_lack_is_asked_and_the_dump_is_exact(in_lab, table, bulk_files):
     async def crawl(lab):
-        files = bulk_files(lab, "ripe", "apnic")
+        files = bulk_files("ripe", "apnic")
         command = ("crawl", "--config", lab.config(*SPACE), "--bulk", *files, "--state", "state", "--json")
         ended = await lab.run(*command)
         assert ended.code == 0, ended.err
@@ -73,10 +76,10 @@ def test_only_what_the_files_lack_is_asked_and_the_dump_is_exact(in_lab, table):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("at", "when"), [(2, "after"), (4, "before")])
-def test_an_import_that_was_killed_starts_over_without_a_double(in_lab, table, fsync_killer, at, when):
+@pytest.mark.parametrize(("at", "when"), [pytest.param(2, "after", marks=pytest.mark.soak), (4, "before")])
+def test_an_import_that_was_killed_starts_over_without_a_double(in_lab, table, bulk_files, fsync_killer, at, when):
     async def crawl(lab):
-        files = bulk_files(lab, "ripe", "apnic", "afrinic")
+        files = bulk_files("ripe", "apnic", "afrinic")
         config = lab.config("202.128.0.0/11", "217.0.0.0/9")
         environment = {"LD_PRELOAD": fsync_killer, "KILL_AT": str(at), "KILL_WHEN": when}
         more = ("--bulk", *map(str, files))
@@ -114,9 +117,9 @@ def test_a_file_that_is_not_there_is_told_before_anything_starts(in_lab):
     in_lab(crawl)
 
 
-def test_the_coordinator_stopped_while_it_imports_goes_on_later(in_lab, table):
+def test_the_coordinator_stopped_while_it_imports_goes_on_later(in_lab, table, bulk_files):
     async def crawl(lab):
-        files = bulk_files(lab, "ripe")
+        files = bulk_files("ripe")
         config = lab.config(
             "193.104.0.0/15",
             change=lambda text: text.replace(

@@ -100,6 +100,7 @@ def test_a_server_that_is_away_delays_nothing(in_lab, table):
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_some_failures_are_made_up_for(in_lab, table):
     async def crawl(lab):
         ended = await lab.run("crawl", "193.104.0.0/16", "--config", lab.config(), "--asn", "--workers", "1", "--json")

@@ -97,7 +97,7 @@ def test_a_worker_of_another_crawl_is_sent_away(in_lab):
         # It dies with results in its spool, its coordinator's disk is lost, and another crawl runs at the same place.
         coord.kill()
         await coord.ends()
-        await lab.requests(len(lab.practice.requests) + 20)
+        await lab.requests(len(lab.practice.requests) + 5)
         one.kill()
         await one.ends()
         for path in (lab.folder / "coord").iterdir():
@@ -154,9 +154,10 @@ def test_garbage_on_every_socket_is_dropped_and_the_crawl_goes_on(in_lab, table)
 )
 def test_a_coordinator_that_cannot_listen_says_why(in_lab, arguments, code, says):
     async def crawl(lab):
+        assert (await lab.run("keys", "new", "--keys", "keys")).code == 0
         process = await asyncio.create_subprocess_exec(
             str(BIN / "whoismesh-coord"), "--config", str(lab.config("193.104.0.0/16")), *arguments, "--state", "coord",
-            cwd=lab.folder, stderr=asyncio.subprocess.PIPE,
+            "--keys", "keys", cwd=lab.folder, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         _, err = await process.communicate()
         assert process.returncode == code

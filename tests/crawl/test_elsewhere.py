@@ -7,12 +7,12 @@ import zmq
 from daemons import DEADLINE_S, worker
 
 from whoismesh.addresses import parse_space
+from whoismesh.compounds import LeaseGrant
 from whoismesh.ledger.intake import runs
 from whoismesh.messages import (
     Acknowledge,
     Compare,
     Join,
-    LeaseGrant,
     LeaseRequest,
     Leases,
     Refused,

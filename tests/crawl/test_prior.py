@@ -10,7 +10,8 @@ from whoismesh.addresses import Range, parse_space
 from whoismesh.delegated import Delegation, write
 from whoismesh.dump import Unheld, open_dump
 from whoismesh.practice.compare import compare
-from whoismesh.practice.table import AllocationTable, Row
+from whoismesh.practice.row import Row
+from whoismesh.practice.table import AllocationTable
 from whoismesh.rangesets import RangeSet
 
 #: Of all five registries, with transfers, networks that are no CIDR and unallocated gaps.

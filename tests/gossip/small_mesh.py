@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from whoismesh.addresses import Range, parse_space
 from whoismesh.blocks import Block, Blocks
+from whoismesh.compounds import Peer, Result
 from whoismesh.gossip import Gossip
 from whoismesh.gossip.engine import NEWS_S
 from whoismesh.gossip.events import (
@@ -24,7 +25,7 @@ from whoismesh.gossip.events import (
 from whoismesh.gossip.peers import COORDINATOR, Peers
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger import events as ledger
-from whoismesh.messages import Discovered, Join, Members, Peer, Result, Results, decode, encode
+from whoismesh.messages import Discovered, Join, Members, Results, decode, encode
 from whoismesh.registries import REGISTRIES
 
 CRAWL = b"0123456789abcdef"

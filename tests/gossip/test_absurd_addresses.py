@@ -10,9 +10,10 @@ import zmq
 from hostile_frames import ADDRESSES
 from small_mesh import CRAWL
 
+from whoismesh.compounds import Peer
 from whoismesh.errors import MessageError
 from whoismesh.gossip.events import Close, Listen, Open, Say
-from whoismesh.messages import Compare, Members, Peer, decode, encode
+from whoismesh.messages import Compare, Members, decode, encode
 from whoismesh.node import Node
 
 ABSURD = (

@@ -8,6 +8,7 @@ import pytest
 
 from whoismesh.addresses import Range
 from whoismesh.blocks import Block, BlockLog, Blocks
+from whoismesh.compounds import Run
 from whoismesh.gossip.exchange import INTERVAL_S
 from whoismesh.gossip.logs import FORGET_S, MOST_CREDIT_BYTES, Logs
 from whoismesh.gossip.peers import SKIP_S
@@ -15,17 +16,7 @@ from whoismesh.gossip.responder import SERVED_BYTES_S, Responder
 from whoismesh.history import History, Joined, Left, Member
 from whoismesh.ledger.hearsay import ADOPT_S
 from whoismesh.ledger.leases import LEASE_TTL_S
-from whoismesh.messages import (
-    MAX_SENT_BYTES,
-    MAX_TAILS,
-    Digest,
-    Discovered,
-    Members,
-    Run,
-    Sent,
-    decode,
-    encode,
-)
+from whoismesh.messages import MAX_SENT_BYTES, MAX_TAILS, Digest, Discovered, Members, Sent, decode, encode
 from whoismesh.prefixes import PrefixTable
 from whoismesh.simulation.gossip.links import COORDINATOR
 from whoismesh.simulation.gossip.mesh import Mesh

@@ -6,6 +6,7 @@ import pytest
 
 from whoismesh.addresses import Range
 from whoismesh.blocks import Block, Blocks
+from whoismesh.compounds import Peer, Run
 from whoismesh.gossip import Gossip
 from whoismesh.gossip.engine import NEWS_BYTES, NEWS_S
 from whoismesh.gossip.events import (
@@ -25,7 +26,7 @@ from whoismesh.gossip.events import (
 )
 from whoismesh.gossip.exchange import INTERVAL_S, SOON_S, TIMEOUT_S
 from whoismesh.gossip.peers import FAILURES_TO_SKIP, FULL_MESH, LINKS, SKIP_S, Peers
-from whoismesh.messages import Compare, Digest, Discovered, Members, Peer, Run, Sent
+from whoismesh.messages import Compare, Digest, Discovered, Members, Sent
 
 CRAWL, OTHER = b"0123456789abcdef", b"x" * 16
 BLOCKS = tuple(Block("ripencc", Range.parse(f"193.0.{2 * number}.0/24")) for number in range(40))

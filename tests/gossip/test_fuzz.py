@@ -13,6 +13,9 @@ import pytest
 from hostile_frames import Attacker
 from small_mesh import CRAWL, Coordinator, Node, block, carried
 
+from whoismesh.addresses import Range
+from whoismesh.blocks import Block, Blocks
+from whoismesh.compounds import Run
 from whoismesh.errors import MessageError
 from whoismesh.gossip import guard, logs, replica
 from whoismesh.gossip.events import Answered, Asked, Heard, Learned, Publish, Tick
@@ -46,7 +49,9 @@ class Attack:
         self.looked_at = 0
 
     def play(self) -> None:
-        """Let it all happen."""
+        """Let it all happen, beginning with a block in space that IANA gave to nobody: chance makes few of those."""
+        nowhere = Block("arin", Range.parse("3000::/16"))
+        self.handle(Heard(carried(Discovered(CRAWL, (Run(MEMBERS, 1, None, Blocks.of([nowhere])),))), on_feed=False))
         for turn in range(FRAMES):
             self.now += self.chance.expovariate(500)
             self.hostile(self.attacker.frame())

@@ -5,11 +5,12 @@ from __future__ import annotations
 from random import Random
 
 from whoismesh.blocks import Blocks
+from whoismesh.compounds import Peer, Run
 from whoismesh.gossip.engine import Gossip
 from whoismesh.gossip.events import Heard, Publish, Tick
 from whoismesh.gossip.peers import Peers
 from whoismesh.gossip.replica import HOLE_S
-from whoismesh.messages import Discovered, Members, Peer, Run
+from whoismesh.messages import Discovered, Members
 from whoismesh.simulation.gossip.table import Catalogue
 
 CRAWL = b"a crawl's id: 16"

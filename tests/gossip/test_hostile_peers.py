@@ -9,6 +9,7 @@ from small_mesh import CRAWL, Coordinator, Node, block, blocks, carried
 
 from whoismesh.blocks import PIECE_ENTRIES, Blocks
 from whoismesh.checks import MAX_COUNT
+from whoismesh.compounds import Peer, Run
 from whoismesh.errors import MessageError
 from whoismesh.gossip import guard, logs, replica
 from whoismesh.gossip.events import Answered, Found, Heard, Open, Publish, Tick
@@ -21,8 +22,6 @@ from whoismesh.messages import (
     Digest,
     Discovered,
     Members,
-    Peer,
-    Run,
     Sent,
     decode,
     encode,

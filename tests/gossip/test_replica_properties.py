@@ -11,9 +11,10 @@ from small_mesh import CRAWL, Node, block
 
 from whoismesh.addresses import Range
 from whoismesh.blocks import Block, BlockLog, Blocks
+from whoismesh.compounds import Run
 from whoismesh.gossip.events import Heard
 from whoismesh.gossip.replica import Replica
-from whoismesh.messages import Discovered, Run
+from whoismesh.messages import Discovered
 
 ENOUGH_BYTES = 1 << 20
 IMPOSSIBLE = Block("arin", Range.parse("0.0.0.0/0"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,25 +12,12 @@ from replies import BASES
 from whoismesh.addresses import Range, parse_address
 from whoismesh.answers import Reply
 from whoismesh.blocks import Block, Blocks
+from whoismesh.compounds import LeaseGrant, Peer, Result, Run
 from whoismesh.gossip import events as gossip
 from whoismesh.lanes import Lanes
 from whoismesh.lanes.events import Ask, Event, Instruction, Keep, Received, Replied, Send, Tick
 from whoismesh.lanes.lane import Lane
-from whoismesh.messages import (
-    Discovered,
-    LeaseGrant,
-    Leases,
-    Members,
-    Message,
-    Metrics,
-    Peer,
-    Permits,
-    Renew,
-    Renewed,
-    Result,
-    Run,
-    Welcome,
-)
+from whoismesh.messages import Discovered, Leases, Members, Message, Metrics, Permits, Renew, Renewed, Welcome
 from whoismesh.registries import REGISTRIES
 from whoismesh.simulation.audits import audit_lanes
 
@@ -62,9 +49,11 @@ class Host:
         compare: float = 0.0,
         join: bool = True,
         origins: tuple[int, float] | None = None,
+        assignments: dict[int, int] | None = None,
+        bases: Mapping[str, str] = BASES,
     ) -> None:
         lanes = {registry: Lane(registry, protocols, host_rate, connections, compare) for registry in REGISTRIES}
-        self.lanes = Lanes(lanes, BASES, "host", lambda: 0.5, "tcp://me:1", origins=origins)
+        self.lanes = Lanes(lanes, bases, "host", lambda: 0.5, "tcp://me:1", origins=origins, assignments=assignments)
         self.now = 100.0
         self.unlimited = unlimited
         self.grants = 0

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from stage import CRAWL, Host, asks, number, only_ask, sent, told
 
 from whoismesh.addresses import Range, format_address
+from whoismesh.compounds import LeaseGrant
 from whoismesh.lanes.aims import LaneAims
 from whoismesh.lanes.events import Ask, Instruction
-from whoismesh.messages import LeaseGrant, Leases, PermitRequest, Return, Split, Yield
+from whoismesh.messages import Leases, PermitRequest, Return, Split, Yield
 from whoismesh.prior import Aim
 from whoismesh.rangesets import RangeSet
 

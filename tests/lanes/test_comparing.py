@@ -10,10 +10,11 @@ from replies import URLS
 from stage import CLOCK, CRAWL, Host, asks, number, only_ask, sent
 
 from whoismesh.addresses import Range
+from whoismesh.compounds import DISAGREEMENT, Result
 from whoismesh.lanes.events import Ask, Broken, Drain, Instruction, Keep, Note, Tick
 from whoismesh.lanes.lane import Lane, Lookup
 from whoismesh.lanes.outcomes import TRIES
-from whoismesh.messages import DISAGREEMENT, PermitRequest, Permits, Result, Return, Signal
+from whoismesh.messages import PermitRequest, Permits, Return, Signal
 from whoismesh.networks import Network
 from whoismesh.packing import unpack
 

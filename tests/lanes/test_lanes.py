@@ -11,6 +11,7 @@ from stage import CLOCK, CRAWL, OTHER, UNLIMITED, Host, asks, kept, number, only
 
 from whoismesh.addresses import Range
 from whoismesh.answers import Reply
+from whoismesh.compounds import LeaseGrant, Peer
 from whoismesh.gossip.events import Listen
 from whoismesh.lanes import events
 from whoismesh.lanes.coordinator_clock import ENOUGH_ANSWERS
@@ -36,12 +37,10 @@ from whoismesh.ledger.budgets import BORNE_LATENESS_S
 from whoismesh.messages import (
     Acknowledge,
     Join,
-    LeaseGrant,
     LeaseRequest,
     Leases,
     Leave,
     Members,
-    Peer,
     PermitRequest,
     Permits,
     Refused,

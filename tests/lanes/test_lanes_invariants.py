@@ -13,6 +13,7 @@ from replies import BASES, URLS
 from whoismesh.addresses import Range
 from whoismesh.answers import Reply
 from whoismesh.blocks import Block, Blocks
+from whoismesh.compounds import DISAGREEMENT, LeaseGrant, Run
 from whoismesh.gossip import events as gossip
 from whoismesh.lanes import Lanes
 from whoismesh.lanes.events import (
@@ -29,19 +30,7 @@ from whoismesh.lanes.events import (
     Tick,
 )
 from whoismesh.lanes.lane import Lane
-from whoismesh.messages import (
-    DISAGREEMENT,
-    Acknowledge,
-    Discovered,
-    LeaseGrant,
-    Leases,
-    Permits,
-    Refused,
-    Renewed,
-    Return,
-    Run,
-    Welcome,
-)
+from whoismesh.messages import Acknowledge, Discovered, Leases, Permits, Refused, Renewed, Return, Welcome
 from whoismesh.rangesets import RangeSet
 from whoismesh.simulation.audits import audit_ask, audit_lanes
 from whoismesh.simulation.plan import Faults, Plan

@@ -11,6 +11,7 @@ from stage import CRAWL, UNLIMITED, Host, asks, kept, only_ask, sent
 
 from whoismesh.addresses import Range, parse_address
 from whoismesh.checks import MAX_PAYLOAD_BYTES
+from whoismesh.compounds import ORIGINS
 from whoismesh.lanes.events import (
     AskOrigins,
     Drain,
@@ -23,7 +24,7 @@ from whoismesh.lanes.events import (
     Tick,
 )
 from whoismesh.lanes.origins import LONGEST_RETRY_S, MOST_WAITING, RECORDS_A_RESULT, RETRY_S, TRIES, Origins
-from whoismesh.messages import ORIGINS, Acknowledge, PermitRequest, Permits, Renewed, Return
+from whoismesh.messages import Acknowledge, PermitRequest, Permits, Renewed, Return
 from whoismesh.origins import pack_origins, read_origins
 
 FREE = (*UNLIMITED, "origins")

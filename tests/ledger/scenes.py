@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable
 
 from whoismesh.addresses import Range, parse_address
+from whoismesh.compounds import LeaseGrant, Result
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.events import Collected, Event, Instruction, Received, Send, Store, Stored
-from whoismesh.messages import Join, LeaseGrant, LeaseRequest, Leases, Result, Results, Welcome
+from whoismesh.messages import Join, LeaseRequest, Leases, Results, Welcome
 from whoismesh.registries import REGISTRIES
 
 CRAWL = b"0123456789abcdef"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from scenes import ALICE, CRAWL, address, granted, join, lease, make, make_ledger
 
 from whoismesh.addresses import Range
+from whoismesh.compounds import BULK, IMPORTED, Result
 from whoismesh.ledger import Ledger
 from whoismesh.ledger.bulk import reports
 from whoismesh.ledger.events import Collected, Finish, Import, Imported, ImportOver, Publish, Store, Stored, Tick
 from whoismesh.ledger.status import status
-from whoismesh.messages import BULK, IMPORTED, Result, Results
+from whoismesh.messages import Results
 
 PROGRESS = {"file": "a.gz", "reading": False, "share": 0.5, "objects": 7}
 REPORT = {"file": "a.gz", "objects": 9, "taken": 2, "skipped": {"nested": 7}}

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from scenes import ALICE, arrive, join, make, make_ledger
 
+from whoismesh.compounds import DISAGREEMENT, Result
 from whoismesh.ledger import Ledger
 from whoismesh.ledger.events import Collected, Send, Store
 from whoismesh.ledger.status import status
-from whoismesh.messages import DISAGREEMENT, Acknowledge, Metrics, Result, Results
+from whoismesh.messages import Acknowledge, Metrics, Results
 
 CRAWL = b"0123456789abcdef"
 

@@ -7,6 +7,7 @@ from scenes import ALICE, BOB, CRAWL, UNLIMITED, address, arrive, granted, join,
 
 from whoismesh.addresses import Range
 from whoismesh.blocks import Block, Blocks
+from whoismesh.compounds import LeaseGrant, Peer, Run
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.budgets import BORNE_LATENESS_S
 from whoismesh.ledger.engine import ADOPTION_S
@@ -33,13 +34,11 @@ from whoismesh.messages import (
     Discovered,
     Feed,
     Join,
-    LeaseGrant,
     LeaseRequest,
     Leases,
     Leave,
     Members,
     Metrics,
-    Peer,
     PermitRequest,
     Permits,
     Refused,
@@ -47,7 +46,6 @@ from whoismesh.messages import (
     Renewed,
     Results,
     Return,
-    Run,
     Sent,
     Signal,
     Welcome,

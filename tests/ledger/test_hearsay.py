@@ -6,10 +6,11 @@ from scenes import ALICE, BOB, CRAWL, arrive, join, make, make_ledger
 
 from whoismesh.addresses import Range
 from whoismesh.blocks import Block, Blocks
+from whoismesh.compounds import ADOPTED, Run
 from whoismesh.gossip.logs import hash_of
 from whoismesh.ledger.events import Asked, Collected, Instruction, Publish, Received, Reply, Store, Stored, Tick
 from whoismesh.ledger.hearsay import ADOPT_S
-from whoismesh.messages import ADOPTED, Compare, Digest, Discovered, Leave, Results, Run, Sent
+from whoismesh.messages import Compare, Digest, Discovered, Leave, Results, Sent
 
 BLOCK = Block("ripencc", Range.parse("193.0.0.0/21"))
 OTHER = Block("ripencc", Range.parse("193.0.8.0/21"))

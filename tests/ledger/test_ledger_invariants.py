@@ -10,18 +10,17 @@ from hypothesis import strategies as st
 
 from whoismesh.addresses import Range
 from whoismesh.answers.outcome import Status
+from whoismesh.compounds import LeaseGrant, Result
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.events import Collected, Instruction, Received, Send, Store, Stored, Tick
 from whoismesh.ledger.leases import AWAIT_S, LEASE_TTL_S
 from whoismesh.messages import (
     Acknowledge,
     Join,
-    LeaseGrant,
     LeaseRequest,
     Leases,
     Leave,
     Renew,
-    Result,
     Results,
     Return,
     Signal,

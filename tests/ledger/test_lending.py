@@ -5,12 +5,13 @@ from __future__ import annotations
 from scenes import ALICE, BOB, CRAWL, address, arrive, granted, join, lease, make, make_ledger, places
 
 from whoismesh.addresses import Range
+from whoismesh.compounds import ABANDONED, LeaseGrant
 from whoismesh.ledger import Ledger
 from whoismesh.ledger.engine import ADOPTION_S
 from whoismesh.ledger.events import Finish, Instruction, Note, Received, Send, Store, Stored, Tick
 from whoismesh.ledger.leases import LEASE_TTL_S, SPLIT_AFTER_S, SPLIT_AGAIN_S
 from whoismesh.ledger.losses import LOSSES_TO_GIVE_UP, LOSSES_TO_HALVE, Losses
-from whoismesh.messages import ABANDONED, Join, LeaseGrant, LeaseRequest, Leases, Renew, Return, Split, Yield
+from whoismesh.messages import Join, LeaseRequest, Leases, Renew, Return, Split, Yield
 from whoismesh.simulation.audits import audit_ledger
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from scenes import ALICE, BOB, CRAWL, address, arrive, join, lease, make, make_ledger, places
 
 from whoismesh.addresses import Range
+from whoismesh.compounds import DELEGATED
 from whoismesh.delegated import Delegation
 from whoismesh.ledger import Ledger
 from whoismesh.ledger.engine import FREE_A_RESULT
 from whoismesh.ledger.events import Finish, Received
-from whoismesh.messages import DELEGATED, Return
+from whoismesh.messages import Return
 from whoismesh.packing import unpack
 from whoismesh.prior import Aim, Prior, prior_of
 from whoismesh.rangesets import RangeSet

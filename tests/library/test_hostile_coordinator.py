@@ -14,9 +14,10 @@ import whoismesh
 from whoismesh import listener
 from whoismesh.addresses import Range
 from whoismesh.blocks import Block, BlockLog, Blocks
+from whoismesh.compounds import Run
 from whoismesh.gossip.logs import Logs
 from whoismesh.gossip.responder import Responder
-from whoismesh.messages import MAX_FRAME_BYTES, Discovered, Feed, Leave, Members, Run, decode, encode, topic
+from whoismesh.messages import MAX_FRAME_BYTES, Discovered, Feed, Leave, Members, decode, encode, topic
 from whoismesh.sockets import Inbox, bind_ports, open_socket
 
 CRAWL = b"0123456789abcdef"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from whoismesh.addresses import Range
 from whoismesh.blocks import PIECE_ENTRIES, Block, BlockLog, Blocks
+from whoismesh.compounds import Run
 from whoismesh.gossip.exchange import TIMEOUT_S
 from whoismesh.gossip.logs import MOST_CREDIT_BYTES, Logs
 from whoismesh.gossip.responder import Responder
@@ -27,7 +28,7 @@ from whoismesh.listener import (
     Tick,
     Wake,
 )
-from whoismesh.messages import Digest, Discovered, Feed, Members, Run, Sent
+from whoismesh.messages import Digest, Discovered, Feed, Members, Sent
 
 CRAWL, OTHER = b"0123456789abcdef", b"fedcba9876543210"
 BLOCKS = tuple(Block("ripencc", Range.parse(f"193.0.{2 * number}.0/24")) for number in range(40))

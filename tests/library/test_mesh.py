@@ -97,7 +97,7 @@ def test_workers_come_and_go_as_events_in_their_order(in_field):
             assert await until(whoismesh.Left) == whoismesh.Left(member, "left")
             assert mesh.members == (seen[0].member,)
 
-    in_field(listen, latency_s=0.2)
+    in_field(listen, latency_s=1.0)  # both are there before the crawl is over
 
 
 def test_events_that_nobody_reads_are_dropped_and_counted(in_field):

@@ -5,8 +5,11 @@ import asyncio
 import pytest
 from loopback import ADDRESS, FAMILY, little_memory, lookup, served, settings
 
+from whoismesh.addresses import Range
 from whoismesh.answers.text import MAX_BODY_BYTES
+from whoismesh.lanes.descent import Question, Relation
 from whoismesh.lookups import Lookups, NoAnswerError
+from whoismesh.port43 import line_for
 from whoismesh.settings import OriginSettings
 
 ROWS = b"Bulk mode; whois.cymru.com\n3333 | 193.0.6.139 | 193.0.0.0/21 | NL | ripencc | 1993-09-01 | X\n"
@@ -34,6 +37,21 @@ def test_whois_asks_each_registry_in_its_own_form(registry, query):
     assert lines == [f"{query}\r\n".encode()]
     assert reply.body == b"% hello\r\n"
     assert reply.protocol == "whois"
+
+
+@pytest.mark.parametrize(
+    ("registry", "relation", "where", "line"),
+    [
+        ("ripencc", Relation.DOWN, "193.0.0.0/21", "-r -G -T inetnum,inet6num -M 193.0.0.0/21"),
+        ("apnic", Relation.AROUND, "61.0.0.0-61.0.2.255", "-r -G -T inetnum,inet6num -L 61.0.0.0 - 61.0.2.255"),
+        ("afrinic", Relation.AROUND_KEYS, "2c0f::/32", "-r -G -K -T inetnum,inet6num -L 2c0f::/32"),
+        ("ripencc", Relation.POINT, "193.0.0.7/32", "-r -G -T inetnum,inet6num 193.0.0.7"),
+        ("lacnic", Relation.UP, "177.96.0.0/20", "177.96.0.0/20"),
+    ],
+)
+def test_questions_about_a_range_are_asked_in_the_words_of_its_registry(registry, relation, where, line):
+    found = Range.parse(where)
+    assert line_for(registry, found.family, found.first, Question(relation, found)) == line
 
 
 # --- RIPE NCC's persistent connections ------------------------------------------------------------------------------

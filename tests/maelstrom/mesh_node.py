@@ -27,6 +27,7 @@ from typing import Any
 from whoismesh.addresses import Range
 from whoismesh.blocks import Block, Blocks
 from whoismesh.checks import CRAWL_ID_BYTES
+from whoismesh.compounds import Peer
 from whoismesh.errors import MessageError
 from whoismesh.gossip import Gossip
 from whoismesh.gossip.events import (
@@ -45,7 +46,7 @@ from whoismesh.gossip.events import (
     Tick,
 )
 from whoismesh.gossip.peers import FULL_MESH, LINKS, Peers
-from whoismesh.messages import Discovered, Members, Message, Peer, decode, encode
+from whoismesh.messages import Discovered, Members, Message, decode, encode
 
 #: Elements are single addresses of blocks that IANA gave to RIPE NCC, in turn of both families.
 HOME = {4: Range.parse("193.0.0.0/8"), 6: Range.parse("2a00::/12")}

@@ -11,7 +11,8 @@ from ipwhois.rdap import RDAP
 from whoismesh.addresses import Range, format_address
 from whoismesh.practice import names, rdap_answers, whois_answers, whois_queries
 from whoismesh.practice.rdap_answers import RdapAnswer
-from whoismesh.practice.table import AllocationTable, Row, packaged
+from whoismesh.practice.row import Row
+from whoismesh.practice.table import AllocationTable, packaged
 from whoismesh.practice.verdicts import Kind, Verdict, delegation_of, judge
 from whoismesh.registries import REGISTRIES
 
@@ -337,7 +338,7 @@ def test_afrinic_whois() -> None:
         ("-x 46.128.0.0/16", "inetnum:"),
         ("-x 46.128.0.1", "%ERROR:101"),
         ("-T person 46.128.0.1", "%ERROR:101"),
-        ("-r -m 46.128.0.0/16", "%ERROR:112"),
+        ("-r -F 46.128.0.0/16", "%ERROR:112"),
     ],
 )
 def test_ripe_flags(line: str, expected: str) -> None:

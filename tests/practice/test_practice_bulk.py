@@ -13,7 +13,8 @@ from whoismesh.addresses import Range
 from whoismesh.bulk.files import read_files
 from whoismesh.bulk.reading import Skipped
 from whoismesh.practice.bulk_files import FILES, write_bulk_files
-from whoismesh.practice.table import AllocationTable, Row, packaged
+from whoismesh.practice.row import Row
+from whoismesh.practice.table import AllocationTable, packaged
 from whoismesh.rangesets import RangeSet
 
 

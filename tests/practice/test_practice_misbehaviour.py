@@ -16,8 +16,9 @@ from whoismesh.errors import UsageError
 from whoismesh.lookups import Lookups, NoAnswerError
 from whoismesh.practice.faults import Fault, RateLimit, RetryAfter, Weather
 from whoismesh.practice.quirks import LOOKALIKES, QUIRKS, Quirk, Quirks
+from whoismesh.practice.row import Row
 from whoismesh.practice.server import PracticeRegistries
-from whoismesh.practice.table import AllocationTable, Row, packaged
+from whoismesh.practice.table import AllocationTable, packaged
 from whoismesh.registries import REGISTRIES
 from whoismesh.settings import RegistrySettings
 

@@ -13,7 +13,8 @@ from whoismesh.errors import UsageError
 from whoismesh.port43 import QUERY
 from whoismesh.practice import rdap_answers, whois_answers, whois_queries
 from whoismesh.practice.outdated import Before, Outdated
-from whoismesh.practice.table import AllocationTable, Row, packaged
+from whoismesh.practice.row import Row
+from whoismesh.practice.table import AllocationTable, packaged
 from whoismesh.practice.verdicts import judge
 from whoismesh.registries import REGISTRIES
 

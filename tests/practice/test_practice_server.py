@@ -16,8 +16,9 @@ from yarl import URL
 from whoismesh.addresses import Range, format_address, parse_space
 from whoismesh.errors import UnavailableError, UsageError
 from whoismesh.practice.faults import Fault, Weather
+from whoismesh.practice.row import Row
 from whoismesh.practice.server import PracticeRegistries
-from whoismesh.practice.table import AllocationTable, Row, packaged
+from whoismesh.practice.table import AllocationTable, packaged
 from whoismesh.registries import REGISTRIES
 
 TABLE = AllocationTable.load(packaged())
@@ -356,11 +357,12 @@ def free_run(count: int) -> int:
 
 
 def test_consecutive_ports_and_a_port_in_use() -> None:
-    port = free_run(10)
+    port = free_run(11)
 
     async def check(practice: PracticeRegistries, session: aiohttp.ClientSession) -> None:
         assert practice.rdap_url("arin") == f"http://127.0.0.1:{port}/registry/"
         assert practice.whois_address("afrinic") == f"127.0.0.1:{port + 9}"
+        assert practice.origins_address == f"127.0.0.1:{port + 10}"
         with pytest.raises(UnavailableError, match=f"port {port} of 127.0.0.1 is in use"):
             async with PracticeRegistries(TABLE, first_port=port):
                 pass

@@ -11,6 +11,7 @@ import pytest
 
 import whoismesh.ledger.engine
 from whoismesh.addresses import Range
+from whoismesh.compounds import Result
 from whoismesh.gossip.exchange import Exchanges
 from whoismesh.gossip.replica import Replica
 from whoismesh.lanes.lane import Lane
@@ -21,7 +22,7 @@ from whoismesh.ledger.coverage import Coverage
 from whoismesh.ledger.engine import Ledger
 from whoismesh.ledger.intake import Intake
 from whoismesh.ledger.leases import Desk
-from whoismesh.messages import Result, Results
+from whoismesh.messages import Results
 from whoismesh.simulation.run import Trial, play
 from whoismesh.simulation.summary import faults_of
 

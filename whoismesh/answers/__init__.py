@@ -1,6 +1,6 @@
 """What a registry's answer means: a pure engine from a `Reply` to exactly one `Answer`.
 
-- `outcome` has the words, `understand` is the way in;
+- `outcome` has the words, `understand` and, for answers with many networks, `understand_list` are the ways in;
 - `rdap` and `whois` read the two protocols, `rpsl` and `arin` the two kinds of port-43 text;
 - `signals` knows the texts that are no registration: limits, bans, "not found", "not mine";
 - `verdict` tells holders' networks from pools, placeholders and nonsense, alike for both protocols;
@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from whoismesh.answers.outcome import Answer, Reply, Status
-from whoismesh.answers.rdap import understand_rdap
+from whoismesh.answers.outcome import Answer, Listing, Reply, Status
+from whoismesh.answers.rdap import list_rdap, understand_rdap
 from whoismesh.answers.verdict import CANNOT_TELL
-from whoismesh.answers.whois import understand_whois
+from whoismesh.answers.whois import list_whois, understand_whois
 
-__all__ = ["CANNOT_TELL", "Answer", "Reply", "Status", "understand"]
+__all__ = ["CANNOT_TELL", "Answer", "Listing", "Reply", "Status", "understand", "understand_list"]
 
 
 def understand(reply: Reply, bases: Mapping[str, str]) -> Answer:
@@ -37,6 +37,19 @@ def understand(reply: Reply, bases: Mapping[str, str]) -> Answer:
         # Bodies are anybody's bytes and one parser is not ours: a bug that one of them finds must cost one lookup,
         # never a worker. The tests call `_read` itself, so that they see what is raised.
         return Answer(Status.MALFORMED, reason=f"expected an answer, came what cannot be read ({type(error).__name__})")
+
+
+def understand_list(reply: Reply, bases: Mapping[str, str]) -> Listing:
+    """Return what the answer to a search for networks below or around a range means. Never raises either.
+
+    RDAP: a relation search (RFC 9910) or a lookup; port 43: `-m`, `-M` and `-L`. Whether what came lies where it was
+    asked for is for the asker to see.
+    """
+    try:
+        return list_rdap(reply, bases) if reply.protocol == "rdap" else list_whois(reply, bases)
+    except Exception as error:
+        reason = f"expected a list of networks, came what cannot be read ({type(error).__name__})"
+        return Listing(failure=Answer(Status.MALFORMED, reason=reason))
 
 
 def _read(reply: Reply, bases: Mapping[str, str]) -> Answer:

@@ -6,7 +6,7 @@ NCC's /23), each with its own referral. Of those that hold the address the narro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from whoismesh.addresses import Range
 from whoismesh.answers.ipwhois_parser import read_whois
@@ -30,9 +30,20 @@ def read_arin(reply: Reply, text: str, bases: Mapping[str, str]) -> Registration
     blocks = _blocks(text)
     if not blocks:
         return None
-    found, fields = min(
-        reversed(blocks), key=lambda block: (not block[0].holds(reply.family, reply.address), block[0].size)
+    return _registration(
+        *min(reversed(blocks), key=lambda block: (not block[0].holds(reply.family, reply.address), block[0].size)),
+        bases,
     )
+
+
+def read_arin_around(text: str, inner: Range, bases: Mapping[str, str]) -> Iterator[Registration]:
+    """Yield the registrations of an answer that are wider than `inner` and hold it, the widest first."""
+    for found, fields in sorted(_blocks(text), key=lambda block: -block[0].size):
+        if found != inner and found.contains(inner):
+            yield _registration(found, fields, bases)
+
+
+def _registration(found: Range, fields: _Fields, bases: Mapping[str, str]) -> Registration:
     reading = read_whois("arin", found, fields)
     organisation, identifier = _named(_first(fields, "Organization") or _first(fields, "Customer"))
     holder = Holder(_first(fields, "OrgId") or identifier, reading.description or organisation)

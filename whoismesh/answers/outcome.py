@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from whoismesh.addresses import Range
 from whoismesh.networks import Network
 
 
@@ -59,6 +60,9 @@ class Answer:
     asked, `url` is the address to ask there next (a redirect within one registry). `retry_after_s` is the wait a
     LIMITED reply demands, None if it names none; `host_only` tells that it speaks of this host's connections and not of
     anybody's pace. `transient` says that asking again may help. `reason` is one line for people and the dump.
+
+    `around` are wider networks that stand in the same answer (ARIN's port 43). `relations` are the URLs of an answer's
+    relation searches (RFC 9910) by their rel, "rdap-up" and "rdap-down"; None where the server offers none.
     """
 
     status: Status
@@ -69,3 +73,24 @@ class Answer:
     host_only: bool = False
     transient: bool = False
     reason: str = ""
+    around: tuple[Network, ...] = ()
+    relations: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What an answer that may hold many networks means: those below a range, or those around it.
+
+    `networks` are holders' registrations, each once. `whole` tells that none is missing: not where a registry cut the
+    list. `dropped` counts entries that make no sense. `too_wide` says that the range is more than the server answers
+    for, `unsupported` that it does not know this kind of question. `failure` is set where the answer is no list: as
+    for a lookup, it is LIMITED, BANNED, FAILED or MALFORMED. `relations` are those of the networks (see `Answer`).
+    """
+
+    networks: tuple[Network, ...] = ()
+    whole: bool = True
+    dropped: int = 0
+    too_wide: bool = False
+    unsupported: bool = False
+    failure: Answer | None = None
+    relations: Mapping[Range, Mapping[str, str]] = field(default_factory=dict)

@@ -9,6 +9,7 @@ import email.utils
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC
 from itertools import pairwise
 from typing import Any
@@ -16,19 +17,25 @@ from typing import Any
 from whoismesh.addresses import Range
 from whoismesh.answers import servers, signals
 from whoismesh.answers.ipwhois_parser import RdapEntity, RdapReading, read_rdap
-from whoismesh.answers.outcome import Answer, Reply, Status
+from whoismesh.answers.outcome import Answer, Listing, Reply, Status
 from whoismesh.answers.ranges import read_address, read_range, spanning
-from whoismesh.answers.text import MAX_BODY_BYTES, clean, clean_list, decode, timestamp
+from whoismesh.answers.text import MAX_BODY_BYTES, MAX_LISTED, clean, clean_list, decode, timestamp
 from whoismesh.answers.verdict import CANNOT_TELL, Registration, judge, record
-from whoismesh.networks import Holder
+from whoismesh.networks import Holder, Network
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRY_AGAIN = frozenset({408, 425, 500, 502, 503, 504})
 _SECONDS = re.compile(r"\d{1,20}(?:\.\d{1,9})?", re.ASCII)
 _PER = re.compile(r"\bper (\d{1,6}) (second|minute|hour)", re.ASCII | re.IGNORECASE)
+#: RFC 9083 section 10.2.1 has three such types; RIPE NCC's server cuts at 100 and puts it into a title.
+_TRUNCATED = ("result set truncated", "limited search results")
 _UNITS_S = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 #: Links looked at in one answer; real ones have up to ten.
 _MAX_LINKS = 32
+#: Longest link that is followed; one with two IPv6 addresses in it has under 200 characters.
+_MAX_HREF = 500
+#: The extension's identifier in rdapConformance (RFC 9910 section 5), and the relations that are of use here.
+RIR_SEARCH, RELATIONS = "rirSearch1", ("rdap-up", "rdap-down")
 
 
 def understand_rdap(reply: Reply, bases: Mapping[str, str]) -> Answer:
@@ -59,6 +66,56 @@ def understand_rdap(reply: Reply, bases: Mapping[str, str]) -> Answer:
             return _failure(reply, int(code), document, bases)
         return Answer(Status.MALFORMED, transient=True, reason="expected an ip network, came an error without a code")
     return _network(reply, document, bases)
+
+
+def list_rdap(reply: Reply, bases: Mapping[str, str]) -> Listing:
+    """Return what the answer to a relation search means (RFC 9910 section 3): one ip network, or ipSearchResults."""
+    if len(reply.body) > MAX_BODY_BYTES:
+        return Listing(too_wide=True)
+    document = _document(reply.body)
+    if 200 <= reply.http_status < 300 and document is not None and not _limit_notice(document):
+        results = document.get("ipSearchResults", [document] if "errorCode" not in document else None)
+        if isinstance(results, list):
+            return _list(reply, document, results, bases)
+    answer = understand_rdap(reply, bases)
+    if answer.status is Status.UNALLOCATED:
+        return Listing()  # RFC 7480 section 5.3: a search without results is "not found"
+    if (answer.status is Status.FAILED and not answer.transient) or answer.status is Status.ELSEWHERE:
+        return Listing(unsupported=True, failure=replace(answer, status=Status.FAILED))
+    return Listing(failure=answer)
+
+
+def _list(reply: Reply, document: Mapping[str, Any], results: list[Any], bases: Mapping[str, str]) -> Listing:
+    networks: dict[Range, Network] = {}
+    relations: dict[Range, Mapping[str, str]] = {}
+    dropped = 0
+    for each in results[:MAX_LISTED]:
+        found = _range(each) if isinstance(each, dict) else None
+        if found is None:
+            dropped += 1
+            continue
+        # Each is judged as the answer about its own first address. Conformance is said once, of the whole answer.
+        own = each | {"rdapConformance": document.get("rdapConformance")}
+        answer = _network(replace(reply, family=found.family, address=found.first), own, bases)
+        if answer.status is Status.NETWORK and answer.network is not None:
+            networks.setdefault(found, answer.network)
+            relations.setdefault(found, answer.relations or {})
+        elif answer.status in (Status.MALFORMED, Status.FAILED):
+            dropped += 1
+    whole = len(results) <= MAX_LISTED and not _is_truncated(document)
+    return Listing(tuple(networks.values()), whole, dropped, relations=relations)
+
+
+def _is_truncated(document: Mapping[str, Any]) -> bool:
+    """Tell whether a list is not all there is: by a notice (RFC 9083 section 10.2.1), or a next page (RFC 8977)."""
+    notices, links = document.get("notices"), document.get("links")
+    for each in notices[:_MAX_LINKS] if isinstance(notices, list) else ():
+        if isinstance(each, dict) and any(
+            (clean(each.get(key)) or "").lower().startswith(_TRUNCATED) for key in ("type", "title")
+        ):
+            return True
+    links = links[:_MAX_LINKS] if isinstance(links, list) else ()
+    return any(isinstance(each, dict) and each.get("rel") == "next" for each in links)
 
 
 def retry_after(reply: Reply) -> float | None:
@@ -194,6 +251,8 @@ def _network(reply: Reply, document: Mapping[str, Any], bases: Mapping[str, str]
     if registration is None:
         return Answer(Status.MALFORMED, transient=True, reason="expected an ip network, came what ipwhois cannot read")
     answer = judge(reply, registration)
+    if answer.status is Status.NETWORK:
+        return replace(answer, relations=_relations(reply.registry, document, bases))
     unnamed = answer.status in (Status.PLACEHOLDER, Status.ELSEWHERE) and answer.elsewhere is None
     if unnamed and (keeper := _linked(reply.registry, document, bases)):
         return Answer(Status.ELSEWHERE, elsewhere=keeper, reason=f"{answer.reason}, with a link to {keeper}")
@@ -221,6 +280,25 @@ def _registration(
         keeper=servers.registry_of_whois(document.get("port43"), bases)
         or _linked(reply.registry, document, bases, "self"),
     )
+
+
+def _relations(registry: str, document: Mapping[str, Any], bases: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the relation searches that an answer links to (RFC 9910 section 3), None where the server has none.
+
+    A link to another server, or from https to http, is none. More statuses than "rdap-up" alone make another search.
+    """
+    conformance = document.get("rdapConformance")
+    if not isinstance(conformance, list) or RIR_SEARCH not in conformance[:_MAX_LINKS]:
+        return None
+    found: dict[str, str] = {}
+    links = document.get("links")
+    for each in links[:_MAX_LINKS] if isinstance(links, list) else ():
+        if not isinstance(each, dict) or each.get("rel") not in RELATIONS or not isinstance(each.get("href"), str):
+            continue
+        href = each["href"]
+        if len(href) <= _MAX_HREF and any(href.startswith(base) for base, known in bases.items() if known == registry):
+            found.setdefault(each["rel"], href)
+    return found
 
 
 def _is_cidr(handle: object, found: Range) -> bool:

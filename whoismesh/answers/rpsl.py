@@ -9,13 +9,13 @@ objects are routing policy and `inetrev:` is reverse DNS: neither is a registrat
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from whoismesh.addresses import Range, format_address
 from whoismesh.answers.ipwhois_parser import WhoisReading, read_whois
 from whoismesh.answers.outcome import Reply
 from whoismesh.answers.ranges import read_range
-from whoismesh.answers.text import MAX_VALUE_CHARS, clean, country_code, decode, timestamp
+from whoismesh.answers.text import MAX_LISTED, MAX_VALUE_CHARS, clean, country_code, decode, timestamp
 from whoismesh.answers.verdict import Registration
 from whoismesh.networks import Holder
 
@@ -44,6 +44,24 @@ def read_rpsl(reply: Reply, text: str) -> Registration | None:
 
     Where none does, one comes back to be judged as what it is; None where there is no network at all.
     """
+    networks, organisations = _networks(text)
+    if not networks:
+        return None
+    found, fields = min(networks, key=lambda each: (not each[0].holds(reply.family, reply.address), each[0].size))
+    if reply.registry == "lacnic":
+        return _lacnic(found, fields)
+    return _ripe_like(reply.registry, found, fields, organisations)
+
+
+def read_all_rpsl(registry: str, text: str) -> Iterator[Registration]:
+    """Yield the registrations of an answer of RIPE NCC, APNIC or AFRINIC, in order, MAX_LISTED and one at most."""
+    networks, organisations = _networks(text)
+    for found, fields in networks[: MAX_LISTED + 1]:
+        yield _ripe_like(registry, found, fields, organisations)
+
+
+def _networks(text: str) -> tuple[list[tuple[Range, _Fields]], dict[str, _Fields]]:
+    """Return the networks of an answer, and its organisations by their handles."""
     networks: list[tuple[Range, _Fields]] = []
     organisations: dict[str, _Fields] = {}
     for key, fields in _objects(text):
@@ -53,12 +71,7 @@ def read_rpsl(reply: Reply, text: str) -> Registration | None:
         found = read_range(_value(fields, key))
         if found is not None:
             networks.append((found, fields))
-    if not networks:
-        return None
-    found, fields = min(networks, key=lambda each: (not each[0].holds(reply.family, reply.address), each[0].size))
-    if reply.registry == "lacnic":
-        return _lacnic(found, fields)
-    return _ripe_like(reply.registry, found, fields, organisations)
+    return networks, organisations
 
 
 def _ripe_like(

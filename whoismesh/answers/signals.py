@@ -74,6 +74,9 @@ _ARIN = re.compile(
     re.MULTILINE,
 )
 
+#: How the reason begins where a server refuses a search: RIPE NCC's for -m and -M of very large ranges.
+UNSUPPORTED = "%ERROR:112:"
+
 # The numbered errors that mean the same at all three, 1xx for the query and 2xx, 3xx for the asker.
 _ERRORS = {
     "100": (Status.FAILED, True, "internal software error"),

@@ -12,6 +12,9 @@ from datetime import date
 
 #: Longest answer that is read, in bytes. The largest real ones are some tens of kilobytes.
 MAX_BODY_BYTES = 1 << 20
+#: Networks that are read of one answer: a list that goes on is taken as cut. Real ones end at 100 (RIPE NCC's RDAP), or
+#: with their bytes.
+MAX_LISTED = 2_000
 
 #: Longest value that is kept, in characters: real names stay far below, and a dump has millions of them.
 MAX_VALUE_CHARS = 500

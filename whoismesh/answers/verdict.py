@@ -8,9 +8,7 @@ a crawl. Nothing here raises.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from dataclasses import dataclass, field
-from functools import cache
 
 from whoismesh import iana
 from whoismesh.addresses import MAX_ADDRESS, Range, format_address
@@ -106,7 +104,7 @@ def seems_ordinary(found: Range, data: bytes) -> bool:
     """
     if not iana.is_plausible(found):
         return False
-    block = _delegated(found.family, found.first)
+    block = iana.delegated(found.family, found.first)
     if block is None or found.contains(block):
         return False
     text = data.lower()
@@ -248,7 +246,7 @@ def _is_pool(reply: Reply, found: Registration) -> bool:
     unspecified = (found.type or "").upper() == "ALLOCATED UNSPECIFIED"
     if unspecified and name.upper().startswith("EU-ZZ-"):
         return True  # RIPE NCC's country code for blocks of its own, of whatever size
-    block = _delegated(reply.family, reply.address)
+    block = iana.delegated(reply.family, reply.address)
     if block is None or not found.range.contains(block):
         return False
     if unspecified:
@@ -260,16 +258,3 @@ def _is_pool(reply: Reply, found: Registration) -> bool:
         return True
     # Ford (19.0.0.0/8) and Apple (17.0.0.0/8) hold what IANA delegated, whatever the network is called.
     return not found.holder_stated and _POOL_NAME.match(name) is not None
-
-
-@cache
-def _delegated_starts(family: int) -> tuple[list[int], list[Range]]:
-    blocks = [block for block, _ in iana.delegations() if block.family == family]
-    return [block.first for block in blocks], blocks
-
-
-def _delegated(family: int, address: int) -> Range | None:
-    """Return the block that IANA delegated to a registry and that holds the address, or None."""
-    starts, blocks = _delegated_starts(family)
-    index = bisect_right(starts, address) - 1
-    return blocks[index] if index >= 0 and blocks[index].last >= address else None

@@ -6,6 +6,7 @@ What comes out is steps of about half a second, so that whoever drives this can 
 from __future__ import annotations
 
 import hashlib
+import stat
 import zlib
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -59,7 +60,7 @@ class FileReport:
     def to_map(self) -> dict[str, object]:
         """Return the counts as plain values."""
         skipped = {str(why): count for why, count in sorted(self.skipped.items())}
-        return {"file": self.path.name, "objects": self.objects, "taken": self.taken, "skipped": skipped}
+        return {"file": _name(self.path), "objects": self.objects, "taken": self.taken, "skipped": skipped}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,12 @@ class Step:
     @property
     def progress(self) -> dict[str, object]:
         """The same for those who watch."""
-        return {"file": self.path.name, "reading": self.reading, "share": round(self.share, 3), "objects": self.objects}
+        return {
+            "file": _name(self.path),
+            "reading": self.reading,
+            "share": round(self.share, 3),
+            "objects": self.objects,
+        }
 
 
 def check_files(paths: Sequence[Path]) -> None:
@@ -84,6 +90,9 @@ def check_files(paths: Sequence[Path]) -> None:
     problems = []
     for path in paths:
         try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                problems.append(f"crawl.bulk: {path}: is no regular file: expected one that can be read twice")
+                continue
             with open(path, "rb") as file:
                 file.read(1)
         except OSError as error:
@@ -97,9 +106,13 @@ def read_files(
 ) -> Generator[Step]:
     """Read bulk files into networks that meet a space; a file whose digest is in `imported` was read before.
 
-    `scratch` is a folder with room for some 40 bytes a registration. Raises OSError, sqlite3.Error.
+    `scratch` is a folder with room for some 50 bytes a registration; sorting needs as much in SQLite's temporary one.
+    Raises OSError, sqlite3.Error.
     """
-    reports = [report for path in paths if (report := FileReport(path, digest_of(path))).digest not in imported]
+    by_digest: dict[str, Path] = {}
+    for path in paths:
+        by_digest.setdefault(digest_of(path), path)
+    reports = [FileReport(path, digest) for digest, path in by_digest.items() if digest not in imported]
     if not reports:
         return
     selection = Selection(scratch)
@@ -161,7 +174,9 @@ def _second_pass(reports: Sequence[FileReport], space: RangeSet, selection: Sele
                 if number != wanted:
                     continue
                 wanted = next(numbers, 0)
-                found = network_of(data, space, path.name, modified_at, selection.name_of) if data is not None else None
+                found = (
+                    network_of(data, space, _name(path), modified_at, selection.name_of) if data is not None else None
+                )
                 if isinstance(found, Network):
                     report.taken += 1
                     networks.append(BulkNetwork(found.registry, found.range, pack(found.shortened().to_map())))
@@ -171,6 +186,11 @@ def _second_pass(reports: Sequence[FileReport], space: RangeSet, selection: Sele
                 some = tuple(networks.popleft() for _ in range(_MOST_NETWORKS))
                 yield Step(path, False, share, report.objects, some)
         yield Step(path, False, 1.0, report.objects, tuple(networks), report)
+
+
+def _name(path: Path) -> str:
+    """Return a file's name as a record can have it: it may be of bytes that are no text."""
+    return path.name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _malformed(report: FileReport, line: int, reason: str) -> None:

@@ -31,7 +31,8 @@ class Selection:
         path = folder / "bulk-scratch.sqlite"
         path.unlink(missing_ok=True)
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}", "temp_store=MEMORY"):
+        # What is sorted beyond the cache goes to SQLite's temporary folder (TMPDIR, else /var/tmp).
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}", "temp_store=FILE"):
             self._database.execute(f"PRAGMA {pragma}")
         self._database.execute(
             "CREATE TABLE candidates (registry TEXT NOT NULL, first BLOB NOT NULL, last BLOB NOT NULL, "

@@ -14,7 +14,7 @@ from typing import Any
 
 from whoismesh import crawl as crawling
 from whoismesh.cli.stats import print_statistics
-from whoismesh.command import ASN_HELP, BULK_HELP, EXIT_CODES, prior_arguments, prior_flags
+from whoismesh.command import ASN_HELP, BULK_HELP, EXIT_CODES, depth_argument, prior_arguments, prior_flags
 from whoismesh.dump import open_dump, statistics
 from whoismesh.dump_writer import write_dump
 from whoismesh.errors import ConfigError, UsageError
@@ -36,9 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--contact", default="", metavar="MAIL", help="how the registries can reach you; the real ones need it"
     )
+    depth_argument(parser)
     prior_arguments(parser)
     parser.add_argument("--bulk", nargs="+", action="extend", default=[], metavar="FILE", help=BULK_HELP)
-    parser.add_argument("--asn", action="store_true", help=ASN_HELP)
+    parser.add_argument("--asn", action="store_true", default=None, help=ASN_HELP)
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="worker processes (default: 2)")
     parser.add_argument(
         "--state",
@@ -71,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
     flags = {
         "space": args.space,
         "contact": args.contact,
-        "asn": args.asn or None,
+        "depth": args.depth,
+        "asn": args.asn,
         "bulk": args.bulk,
         **prior_flags(args),
     }

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from whoismesh.blocks import PIECE_ENTRIES, Block, Blocks
+from whoismesh.compounds import Run
 from whoismesh.gossip import guard
 from whoismesh.gossip.events import (
     Answered,
@@ -33,7 +34,7 @@ from whoismesh.gossip.exchange import Exchanges
 from whoismesh.gossip.peers import Peers
 from whoismesh.gossip.replica import Replica, Table
 from whoismesh.gossip.responder import Responder, messages_of
-from whoismesh.messages import Compare, Digest, Discovered, Members, Run, Sent
+from whoismesh.messages import Compare, Digest, Discovered, Members, Sent
 
 #: News goes out at once, but again only after so long, seconds, or when so much has gathered, bytes. A message costs
 #: its receivers as much as 10 blocks in it; 4 hops of waiting stay under a quarter of a second. Where many are heard

@@ -18,11 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from whoismesh.compounds import Peer
 from whoismesh.gossip.events import Close, Exchanged, Instruction, Open, Say
 from whoismesh.gossip.logs import MOST_CREDIT_BYTES, Have, Logs, hash_of
 from whoismesh.gossip.peers import COORDINATOR, Peers
 from whoismesh.gossip.responder import messages_of
-from whoismesh.messages import Compare, Digest, Peer, Sent
+from whoismesh.messages import Compare, Digest, Sent
 
 #: An exchange begins this often, seconds, give or take a quarter: all nodes have everything after 6 to 11 rounds
 #: (50 to 1,000 nodes, a tenth of the messages lost) even without PUB/SUB.

@@ -16,7 +16,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sized
 from hashlib import blake2b
 
 from whoismesh.blocks import Block, BlockLog, Blocks
-from whoismesh.messages import DIGEST_HASH_BYTES, MAX_TAILS, Run
+from whoismesh.compounds import Run
+from whoismesh.messages import DIGEST_HASH_BYTES, MAX_TAILS
 from whoismesh.packing import pack
 
 #: Of what one question allows, other origins' logs may take this share before the accepted log: they are small, and a

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from heapq import nsmallest
 
-from whoismesh.messages import MAX_SENT_BYTES, Members, Peer
+from whoismesh.compounds import Peer
+from whoismesh.messages import MAX_SENT_BYTES, Members
 
 #: Up to so many members everybody listens to everybody.
 FULL_MESH = 32

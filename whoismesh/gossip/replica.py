@@ -13,12 +13,12 @@ from typing import Protocol
 
 from whoismesh.addresses import Range
 from whoismesh.blocks import Block, BlockLog, Blocks
+from whoismesh.compounds import Run
 from whoismesh.errors import MessageError
 from whoismesh.gossip import guard
 from whoismesh.gossip.guard import Guard
 from whoismesh.gossip.logs import MOST_TAIL_ENTRIES, MOST_WAITING_ENTRIES, Logs
 from whoismesh.grain import Grain
-from whoismesh.messages import Run
 from whoismesh.prefixes import PrefixTable
 
 #: Packed bytes that wait for what comes before them: 20 times what a fleet that finds 1,000 blocks a second tells in a

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from whoismesh.compounds import Run
 from whoismesh.gossip.events import Exchanged
 from whoismesh.gossip.logs import MOST_CREDIT_BYTES, Logs, hash_of
-from whoismesh.messages import Compare, Digest, Discovered, Members, Run, Sent
+from whoismesh.messages import Compare, Digest, Discovered, Members, Sent
 
 #: What a node sends in answers at most, bytes a second: 32 Mbit/s, a tenth of what a small cloud host can; a joiner
 #: takes in less (about 150,000 blocks a second, 700 kB).

@@ -12,10 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from whoismesh.addresses import Range
+from whoismesh.compounds import LeaseGrant
 from whoismesh.gossip import Gossip
 from whoismesh.gossip import events as gossip
 from whoismesh.gossip.peers import Peers
 from whoismesh.lanes.coordinator_clock import CoordinatorClock
+from whoismesh.lanes.descents import Descents
 from whoismesh.lanes.events import (
     Ask,
     Broken,
@@ -42,7 +44,6 @@ from whoismesh.lanes.outcomes import Outcomes
 from whoismesh.messages import (
     Acknowledge,
     Join,
-    LeaseGrant,
     LeaseRequest,
     Leases,
     Leave,
@@ -77,7 +78,8 @@ class Lanes:
     `lanes` are its registries, `bases` maps servers to registries (answers.understand), `host` names the process,
     `draw` returns a number in [0, 1) (gossip meets peers by chance), `listen` is the address of its gossip PUB socket,
     `peers` its view of the mesh; `origins` (most networks of a batch, seconds that an end waits for it) is given where
-    Team Cymru is to be asked who announces what is found.
+    Team Cymru is to be asked who announces what is found. `assignments` are the prefix lengths of the smallest ones by
+    family where networks are descended into, else None.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Lanes:
         listen: str = "",
         peers: Peers | None = None,
         origins: tuple[int, float] | None = None,
+        assignments: Mapping[int, int] | None = None,
     ) -> None:
         self.lanes = lanes
         self.gossip = Gossip(draw, peers)
@@ -100,7 +103,9 @@ class Lanes:
         self.findings = Findings()
         self._listen = listen
         self._origins = Origins(*origins, self.counters) if origins is not None else None
-        self._outcomes = Outcomes(lanes, bases, self.gossip, self.findings, self.counters, self._origins)
+        shared = lanes, bases, self.gossip, self.findings, self.counters, self._origins
+        self._descents = Descents(assignments, *shared) if assignments else None
+        self._outcomes = Outcomes(*shared, self._descents)
         self._host = host
         self._lookup_number = 0
         self._membership = Membership()
@@ -183,6 +188,8 @@ class Lanes:
                 return self._permitted(message, now)
             case Acknowledge(origin=origin, runs=runs):
                 self.findings.acknowledged(origin, runs)
+                if self._descents is not None:
+                    self._descents.acknowledged()
                 return [Forget(origin, runs)]
             case Members():
                 return self._gossip(gossip.Heard(message, on_feed=True), now)
@@ -304,6 +311,8 @@ class Lanes:
             return []
         # With or without a coordinator.
         out = self._gossip(gossip.Tick(), now) if now >= self.gossip.wake_at else []
+        if self._descents is not None:
+            out += self._descents.finish(now)
         if self._drain_until is not None:
             for lane in self.lanes.values():
                 out += self._outcomes.give_back(lane, now, wait=True)
@@ -358,7 +367,10 @@ class Lanes:
                 self.counters["lookups"] += 1
                 self.counters[f"lookups_{lane.registry}"] += 1
                 protocol = lane.protocols[lookup.protocol]
-                out.append(Ask(lookup.number, lane.registry, protocol, lookup.family, lookup.address, lookup.url))
+                ask = Ask(
+                    lookup.number, lane.registry, protocol, lookup.family, lookup.address, lookup.url, lookup.question
+                )
+                out.append(ask)
         return out
 
     def _hand_back_spent(self) -> list[Instruction]:

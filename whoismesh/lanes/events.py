@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from whoismesh.answers.outcome import Reply
 from whoismesh.blocks import Block
+from whoismesh.compounds import Result
 from whoismesh.gossip import events as gossip
-from whoismesh.messages import Message, Result
+from whoismesh.lanes.descent import Question
+from whoismesh.messages import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,10 @@ Event = Received | gossip.Incoming | Replied | Broken | OriginsReplied | Origins
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Look an address up: by `protocol` at the registry's server, or at `url` where a redirect led there."""
+    """Look an address up: by `protocol` at the registry's server, or at `url` where a redirect led there.
+
+    With a `question` it is that which is asked, at its URL or in the words of port 43.
+    """
 
     lookup: int
     registry: str
@@ -80,6 +85,7 @@ class Ask:
     family: int
     address: int
     url: str | None = None
+    question: Question | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from whoismesh.addresses import Range
 from whoismesh.answers import Answer
 from whoismesh.blocks import Block
+from whoismesh.compounds import DISAGREEMENT, ORIGINS, Result
 from whoismesh.lanes.events import Keep
 from whoismesh.lanes.lane import Lookup
-from whoismesh.messages import DISAGREEMENT, ORIGINS, Result
 from whoismesh.registries import REGISTRIES
 
 #: A result that is not acknowledged for this long is pushed again, seconds; doubled up to the second each time that
@@ -69,6 +69,25 @@ class Findings:
     def _keep(self, result: Result, block: Block | None, now: float) -> Keep:
         self._sequence = result.sequence
         self.unacknowledged[result.origin, result.sequence] = now
+        return Keep(result, block)
+
+    def record(
+        self,
+        origin: int,
+        registry: str,
+        status: str,
+        asked: int,
+        where: Range,
+        now: float,
+        *,
+        payload: bytes = b"",
+        block: Block | None = None,
+    ) -> Keep:
+        """Give a result of a descent its number: `where` is what it speaks of, `asked` an address in it."""
+        self._sequence += 1
+        address = Range(where.family, asked, asked)
+        result = Result(origin, self._sequence, registry, status, address, where, None, "", payload)
+        self.unacknowledged[origin, self._sequence] = now
         return Keep(result, block)
 
     def keep_disagreement(

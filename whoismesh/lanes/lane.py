@@ -21,11 +21,12 @@ from dataclasses import dataclass, field, replace
 from whoismesh.addresses import Range
 from whoismesh.answers import Answer
 from whoismesh.answers.disagreement import Claim
+from whoismesh.compounds import LeaseGrant
 from whoismesh.grain import BLOCK_SIZE
 from whoismesh.lanes.aims import LaneAims
 from whoismesh.lanes.coordinator_clock import CoordinatorClock
+from whoismesh.lanes.descent import Question
 from whoismesh.ledger.budgets import BORNE_LATENESS_S, DEALT_SHARE, MOST_REQUESTED
-from whoismesh.messages import LeaseGrant
 from whoismesh.networks import Network
 from whoismesh.rangesets import RangeSet
 
@@ -53,7 +54,8 @@ class Lookup:
     """One question on its way: where it stands in the order of protocols, and how often it was tried.
 
     `part` is the network of an answer that was cut short. `claims` is what each protocol has said, `known` the answer
-    that settles the question whatever the other protocol, which is asked for comparison, says now.
+    that settles the question whatever the other protocol, which is asked for comparison, says now. `question` is set
+    where it is one of the descent of that number, and `address` then the first of its range.
     """
 
     number: int
@@ -69,6 +71,8 @@ class Lookup:
     part: Network | None = None
     claims: dict[str, Claim] = field(default_factory=dict)
     known: Answer | None = None
+    question: Question | None = None
+    descent: int = 0
 
     @property
     def asked(self) -> Range:
@@ -97,6 +101,8 @@ class Lane:
         self.connections = connections
         self.compare = compare
         self.open = RangeSet()
+        #: Gaps in networks that are being descended into: not asked about, and not through with either.
+        self.held = RangeSet()
         self.aims = LaneAims(self.open)
         self.leases: dict[int, HeldLease] = {}
         self.lookups: dict[int, Lookup] = {}
@@ -143,8 +149,11 @@ class Lane:
 
     def close(self, block: Range) -> bool:
         """Take a block out of the gaps; return whether it touched any."""
+        was_held = self.held.meets(block)
+        if was_held:
+            self.held.remove(block)
         if not self.open.meets(block):
-            return False
+            return was_held
         before = self.open.run_at(block.family, block.first - 1) if block.first else None
         after = self.open.run_at(block.family, block.last + 1)
         self.open.remove(block)
@@ -154,6 +163,20 @@ class Lane:
             self._push(self.open.run_at(block.family, block.last + 1))
         self.aims.closed(block)
         return True
+
+    def hold(self, network: Range) -> None:
+        """Ask no more about the gaps in a network until they are closed or released: it is being descended into."""
+        gaps = self.open.present(network) + self.held.present(network)
+        self.close(network)
+        for gap in gaps:
+            self.held.add(gap)
+
+    def release(self, block: Range) -> None:
+        """Make the held parts of a block gaps again."""
+        for part in self.held.present(block):
+            self.held.remove(part)
+            self.open.add(part)
+            self._push(self.open.run_at(part.family, part.first))
 
     def give_up(self, lookup: Lookup) -> None:
         """Close the gap around an address, as far as its lease reaches: the coordinator decides what becomes of it."""
@@ -207,7 +230,7 @@ class Lane:
         lookup = self._waiting(now) or self._new()
         if lookup is None:
             return None
-        for lease in self.leases.values():
+        for lease in self.leases.values() if lookup.question is None else ():
             lease.questions -= lease.ranges.holds(lookup.family, lookup.address)
         lookup.number, lookup.asked_at = number, now
         if not self.unlimited:
@@ -228,7 +251,7 @@ class Lane:
         return max(SHORTEST_LAPSE_S, min(LAPSE_S, BORNE_LATENESS_S - VARYING_WAY_S - self.clock.unsure_s))
 
     def _waiting(self, now: float) -> Lookup | None:
-        self.again = [each for each in self.again if self.open.holds(each.family, each.address)]
+        self.again = [each for each in self.again if each.question or self.open.holds(each.family, each.address)]
         for index, lookup in enumerate(self.again):
             if lookup.not_before <= now and not self._is_asked_around(lookup):
                 return self.again.pop(index)
@@ -300,7 +323,8 @@ class Lane:
         if self.unlimited or not self.clock.is_known:
             return None
         # A gap in which something is being asked may split in two or close: a permit for it would often lapse.
-        usable = min(self._askable, self._most_ahead)
+        questions = sum(each.question is not None for each in self.again)
+        usable = min(self._askable + questions, self._most_ahead)
         if self.closed or now < self.paused_until:
             usable = 0
         missing = usable - len(self._permits)
@@ -315,7 +339,12 @@ class Lane:
     def _askable(self) -> int:
         """About how many questions there are beside those on their way: a gap may hold many aims."""
         good_for = sum(max(0, lease.questions) for lease in self.leases.values())
-        return int(min(good_for, max(len(self.open) - len(self.lookups), len(self.aims))))
+        return int(min(good_for, max(len(self.open) - self._in_gaps, len(self.aims))))
+
+    @property
+    def _in_gaps(self) -> int:
+        """How many of the questions on their way are about gaps."""
+        return sum(each.question is None for each in self.lookups.values())
 
     @property
     def _most_ahead(self) -> int:
@@ -331,12 +360,12 @@ class Lane:
             return False
         if now < self.paused_until or len(self.leases) >= LEASES_AT_ONCE:
             return False
-        return self._askable + len(self.lookups) <= self.connections * GAPS_A_CONNECTION
+        return self._askable + self._in_gaps <= self.connections * GAPS_A_CONNECTION
 
     def finished_leases(self) -> Iterator[int]:
         """Yield (and drop) leases in which no gap is left."""
         for number, lease in list(self.leases.items()):
-            while lease.left and not self.open.meets(lease.left[-1]):
+            while lease.left and not (self.open.meets(lease.left[-1]) or self.held.meets(lease.left[-1])):
                 lease.left.pop()
             if not lease.left:
                 del self.leases[number]
@@ -355,7 +384,7 @@ class Lane:
 
     def gaps_of(self, lease: HeldLease) -> int:
         """Count the gaps that are left in a lease."""
-        return sum(len(self.open.present(each)) for each in lease.ranges)
+        return sum(len(self.open.present(each)) + len(self.held.present(each)) for each in lease.ranges)
 
     def give_back_half(self, number: int) -> tuple[Range, ...]:
         """Take the upper half of what is untouched out of a lease and return it: few seams, and none in a lookup."""
@@ -420,7 +449,7 @@ class Lane:
             return None
         if now < self.paused_until:
             return self.paused_until
-        if not self.open:
+        if not self.open and not any(each.question for each in self.again):
             return None
         at = max(now, self._host_free_at - LAPSE_S)
         if not self.unlimited:

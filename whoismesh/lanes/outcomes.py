@@ -22,6 +22,7 @@ from whoismesh.answers.disagreement import Claim, claim_of, differing
 from whoismesh.blocks import Block
 from whoismesh.gossip import Gossip
 from whoismesh.grain import smallest_block
+from whoismesh.lanes.descents import Descents
 from whoismesh.lanes.events import Broken, Instruction, Note, Send
 from whoismesh.lanes.findings import Findings
 from whoismesh.lanes.lane import Lane, Lookup
@@ -55,12 +56,14 @@ class Outcomes:
         findings: Findings,
         counters: Counter[str],
         origins: Origins | None = None,
+        descents: Descents | None = None,
     ) -> None:
         self._lanes = lanes
         self._bases = bases
         self._gossip = gossip
         self._findings = findings
         self._counters = counters
+        self._descents = descents
         self._origins = origins
 
     def _lookup(self, number: int, now: float) -> tuple[Lane, Lookup] | None:
@@ -76,6 +79,8 @@ class Outcomes:
         if found is None:
             return []
         lane, lookup = found
+        if lookup.question is not None:
+            return self._listed(lane, lookup, reply, now)
         answer = understand(reply, self._bases)
         self._counters[f"answers_{answer.status}"] += 1
         if claim := claim_of(reply, answer):
@@ -94,7 +99,7 @@ class Outcomes:
                     lookup.known = answer
                     self._next_protocol(lane, lookup)
                     return []
-                return self._found(lookup, answer, answer.network, now)
+                return self._found(lane, lookup, answer, answer.network, now)
             case Status.UNALLOCATED | Status.POOL:
                 if iana.home_of(lookup.asked) == lane.registry:
                     lane.aims.wrong(lookup.family, lookup.address)
@@ -123,7 +128,7 @@ class Outcomes:
         assert known.network is not None, "what is compared is a network"
         claims = lookup.claims.keys() - {known.network.source}
         self._counters[f"{'compared' if claims else 'not_compared'}_{lookup.registry}"] += 1
-        out = self._found(lookup, known, known.network, now)
+        out = self._found(lane, lookup, known, known.network, now)
         match answer.status:
             case Status.LIMITED:
                 out += self._limited(lane, lookup, answer, now)
@@ -139,9 +144,40 @@ class Outcomes:
             out += self._failed(lane, lookup, Answer(Status.FAILED), now)
         return out
 
-    def _found(self, lookup: Lookup, answer: Answer, network: Network, now: float) -> list[Instruction]:
+    def _listed(self, lane: Lane, lookup: Lookup, reply: Reply, now: float) -> list[Instruction]:
+        """Take in the answer to a question of a descent."""
+        assert self._descents is not None  # nobody else asks any
+        listing = self._descents.listing(lookup, reply)
+        failure = listing.failure
+        self._counters[f"answers_{failure.status if failure is not None else 'list'}"] += 1
+        if failure is None:
+            lane.answered(now)
+            return self._descents.listed(lookup, listing, now)
+        if failure.status is Status.LIMITED:
+            lane.again.append(lookup)
+            return self._limited(lane, lookup, failure, now)
+        if failure.status is Status.BANNED:
+            return self._banned(lane, failure, now)
+        if listing.unsupported:
+            lane.answered(now)
+            return self._descents.failed(lookup, now, for_good=True)
+        return self._question_failed(lane, lookup, failure, now)
+
+    def _question_failed(self, lane: Lane, lookup: Lookup, answer: Answer, now: float) -> list[Instruction]:
+        """Ask a question of a descent again, or have it go on another way."""
+        assert self._descents is not None
+        lane.failing.add((lookup.family, lookup.address))
+        if len(lane.failing) >= FAILURES_IN_A_ROW:
+            return self._out_of_reach(lane, answer.reason, now)
+        lookup.tries += 1
+        if not answer.transient or lookup.tries >= TRIES or not self._descents.goes_on(lookup):
+            return self._descents.failed(lookup, now)
+        lookup.not_before = now + RETRY_S * 2 ** (lookup.tries - 1)
+        lane.again.append(lookup)
+        return []
+
+    def _found(self, lane: Lane, lookup: Lookup, answer: Answer, network: Network, now: float) -> list[Instruction]:
         """Keep a network, and before it what another protocol said that differs: so it never comes after the end."""
-        block = Block(network.registry, network.range)
         out: list[Instruction] = []
         for protocol, claim in lookup.claims.items():
             fields = differing(Claim(network), claim) if protocol != network.source else ()
@@ -150,6 +186,9 @@ class Outcomes:
                 where = network.range
                 out.append(self._findings.keep_disagreement(self._gossip.origin, lookup, where, fields, payload, now))
                 self._counters.update(f"disagreements_{lookup.registry}_{field}" for field in fields)
+        if self._descents is not None:
+            return out + self._descents.begin(lane, lookup, answer, network, now)
+        block = Block(network.registry, network.range)
         self._gossip.learn(block)
         for each in self._lanes.values():
             each.close(network.range)
@@ -214,7 +253,7 @@ class Outcomes:
             return []
         elif lookup.part is not None:
             # A part of an answer that never came whole: better than none.
-            return self._found(lookup, replace(answer, status=Status.NETWORK), lookup.part, now)
+            return self._found(lane, lookup, replace(answer, status=Status.NETWORK), lookup.part, now)
         else:
             lane.give_up(lookup)
             failed = answer if answer.status is Status.MALFORMED else replace(answer, status=Status.FAILED)
@@ -229,6 +268,13 @@ class Outcomes:
             return []
         lane, lookup = found
         self._counters["answers_failed"] += 1
+        if lookup.question is not None:
+            if not event.unreachable:
+                failed = Answer(Status.FAILED, reason=event.reason, transient=True)
+                return self._question_failed(lane, lookup, failed, now)
+            if lookup.protocol and self._descents is not None:
+                return self._descents.failed(lookup, now)
+            return self._out_of_reach(lane, event.reason, now)
         if not event.unreachable or lookup.known is not None:
             return self._failed(lane, lookup, Answer(Status.FAILED, reason=event.reason, transient=True), now)
         if lookup.protocol + 1 < len(lane.protocols):
@@ -254,6 +300,8 @@ class Outcomes:
         With `wait`, a lease in which something is being asked is kept until it is known what the answer leaves of it.
         """
         out = self.keep_known(lane, now)
+        if self._descents is not None:
+            self._descents.abandon(lane)
         for number, lease in list(lane.leases.items()):
             if wait and any(lease.ranges.holds(each.family, each.address) for each in lane.lookups.values()):
                 continue

@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from whoismesh import iana, messages
+from whoismesh import compounds, iana
 from whoismesh.addresses import Range
 from whoismesh.answers.outcome import Status
 from whoismesh.blocks import Block, BlockLog
+from whoismesh.compounds import Result
 from whoismesh.ledger.bulk import Bulk
 from whoismesh.ledger.coverage import Coverage
 from whoismesh.ledger.errands import Errand
 from whoismesh.ledger.leases import Desk
-from whoismesh.messages import Result
 from whoismesh.networks import COMPARED_FIELDS
 from whoismesh.packing import unpack
 from whoismesh.prior import Prior
@@ -82,27 +82,32 @@ class Account:
         asked, registry = result.asked, result.registry
         settled = self.coverage.settled.holds(asked.family, asked.first)
         match result.status:
-            case messages.RETRY:
+            case compounds.RETRY:
                 self._retry()
                 return
-            case messages.ADOPTED:
+            case compounds.ADOPTED:
                 self._log(result)
                 return
-            case messages.DELEGATED:
+            case compounds.DELEGATED:
                 self._delegated(result)
                 return
-            case messages.ORIGINS:
+            case compounds.ORIGINS:
                 self.counters["origins"] += 1
                 return
-            case messages.BULK:
+            case compounds.BULK:
                 self._bulk(result)
                 return
-            case messages.IMPORTED:
+            case compounds.IMPORTED:
                 self.bulk.stored(result)
                 return
-            case messages.DISAGREEMENT:
+            case compounds.DISAGREEMENT:
                 self._disagree(result)
                 return
+            case compounds.ASSIGNMENT:
+                self.counters["assignments"] += 1
+                return
+            case compounds.PART if result.range.contains(asked) and iana.is_plausible(result.range):
+                parts = self.coverage.settle_network(result.range)
             case Status.NETWORK if result.range.contains(asked) and self._log(result):
                 parts = self._network(result)
             case _ if settled:
@@ -111,7 +116,7 @@ class Account:
                 parts = self._nobody(result, now)
             case Status.ELSEWHERE | Status.PLACEHOLDER:
                 parts = self._elsewhere(result, now)
-            case messages.ABANDONED:
+            case compounds.ABANDONED:
                 parts = self._give_up(result)
             case _:
                 parts = self._failed(result, now)

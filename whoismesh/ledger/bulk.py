@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from whoismesh.addresses import Range
+from whoismesh.compounds import BULK, IMPORTED, Result
 from whoismesh.ledger.coverage import Coverage
 from whoismesh.ledger.events import Import, Imported
-from whoismesh.messages import BULK, IMPORTED, Result
 from whoismesh.packing import NotPackedError, pack, unpack
 from whoismesh.registries import REGISTRIES
 

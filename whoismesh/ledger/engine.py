@@ -15,6 +15,7 @@ from itertools import count
 
 from whoismesh.addresses import Range
 from whoismesh.answers.outcome import Status
+from whoismesh.compounds import ABANDONED, ADOPTED, DELEGATED, ORIGINS, OWN_STATUSES, Result, Run
 from whoismesh.gossip.events import Exchanged
 from whoismesh.ledger.account import Account
 from whoismesh.ledger.budgets import Budget
@@ -45,11 +46,6 @@ from whoismesh.ledger.lending import Lending, Worker
 from whoismesh.ledger.losses import LOSSES_TO_GIVE_UP
 from whoismesh.ledger.roster import Roster
 from whoismesh.messages import (
-    ABANDONED,
-    ADOPTED,
-    DELEGATED,
-    ORIGINS,
-    OWN_STATUSES,
     Acknowledge,
     Discovered,
     Join,
@@ -64,10 +60,8 @@ from whoismesh.messages import (
     Refused,
     Renew,
     Renewed,
-    Result,
     Results,
     Return,
-    Run,
     Sent,
     Signal,
     Split,

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from whoismesh.addresses import Range
+from whoismesh.compounds import Result
 from whoismesh.gossip.events import Exchanged
-from whoismesh.messages import Discovered, Members, Message, Metrics, Result, Results
+from whoismesh.messages import Discovered, Members, Message, Metrics, Results
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Iterator
 
 from whoismesh.addresses import Range
 from whoismesh.blocks import Block, BlockLog
+from whoismesh.compounds import Run
 from whoismesh.errors import MessageError
 from whoismesh.gossip import guard
 from whoismesh.gossip.events import Exchanged
@@ -18,7 +19,7 @@ from whoismesh.gossip.guard import Guard
 from whoismesh.gossip.logs import Logs
 from whoismesh.gossip.responder import Responder
 from whoismesh.ledger.intake import Sequences
-from whoismesh.messages import Compare, Digest, Discovered, Members, Run
+from whoismesh.messages import Compare, Digest, Discovered, Members
 
 #: A process that is no member for so long will not deliver any more, seconds: one that restarts with its spool is
 #: another process, and one that is cut off for longer costs a line in the log of blocks.

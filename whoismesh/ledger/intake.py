@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from whoismesh.messages import Result
+from whoismesh.compounds import Result
 
 
 class Sequences:

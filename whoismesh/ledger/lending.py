@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from whoismesh.compounds import LeaseGrant
 from whoismesh.ledger.account import Account
 from whoismesh.ledger.budgets import Budget
 from whoismesh.ledger.errands import Errand
 from whoismesh.ledger.leases import LEASE_TTL_S, SMALLEST_PIECE, Lease
 from whoismesh.ledger.losses import LOSSES_TO_HALVE
-from whoismesh.messages import LeaseGrant
 from whoismesh.rangesets import RangeSet
 from whoismesh.registries import REGISTRIES
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from whoismesh.compounds import Peer
 from whoismesh.ledger.lending import Worker
-from whoismesh.messages import Members, Peer
+from whoismesh.messages import Members
 
 
 class Roster:

@@ -12,7 +12,8 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from whoismesh.addresses import BITS, Range
-from whoismesh.practice.table import AllocationTable, Row
+from whoismesh.practice.row import Row
+from whoismesh.practice.table import AllocationTable
 
 #: RFC 6996: AS numbers for private use.
 PRIVATE_ASNS = range(4_200_000_000, 4_294_967_295)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from whoismesh.addresses import Range, format_address
 from whoismesh.practice import names
 from whoismesh.practice.names import WORDS
+from whoismesh.practice.row import Row
 from whoismesh.practice.verdicts import Kind, Verdict
 from whoismesh.practice.whois_queries import Query
 
@@ -40,17 +41,32 @@ def answer(verdict: Verdict, query: Query) -> list[str]:
         return [*out, *_elsewhere(verdict), *TERMS]
     row = verdict.row
     assert row is not None  # the kinds without a row are above
+    # What a network lies in comes first, each with its organisation.
+    for index in reversed(range(len(verdict.wider))):
+        parent = names.arin_parent(verdict.delegated or row.range)
+        if index + 1 < len(verdict.wider):
+            parent = names.arin_name_and_handle(verdict.wider[index + 1])
+        out += _registration(verdict.wider[index], parent, verdict)
+    parent = names.arin_parent(verdict.delegated or row.range)
+    return [
+        *out,
+        *_registration(row, names.arin_name_and_handle(verdict.wider[0]) if verdict.wider else parent, verdict),
+        *TERMS,
+    ]
+
+
+def _registration(row: Row, parent: str, verdict: Verdict) -> list[str]:
     when = names.day(row.date)
     organisation = names.holder_handle(row)
-    handle = names.arin_handle(row.range, 0 if verdict.kind is Kind.POOL else 1)
+    handle = names.arin_handle(row.range, 0 if verdict.kind is Kind.POOL else row.level)
     first = format_address(row.range.family, row.range.first)
-    out += names.attributes(
+    out = names.attributes(
         (
             ("NetRange", names.span(row.range)),
             ("CIDR", ", ".join(row.range.cidrs())),
             ("NetName", names.netname(row)),
             ("NetHandle", handle),
-            ("Parent", names.arin_parent(verdict.delegated or row.range)),
+            ("Parent", parent),
             ("NetType", names.status_word(row, verdict.home)),
             ("OriginAS", ""),
             ("Organization", f"{row.name} ({organisation})"),
@@ -84,7 +100,7 @@ def answer(verdict: Verdict, query: Query) -> list[str]:
             f"Org{kind}Ref:    https://rdap.arin.net/registry/entity/{contact}",
             "",
         ]
-    return [*out, *TERMS]
+    return out
 
 
 def _elsewhere(verdict: Verdict) -> list[str]:

@@ -17,7 +17,8 @@ from whoismesh.addresses import MAX_ADDRESS, Range
 from whoismesh.errors import UnavailableError
 from whoismesh.practice import names, rpsl_answers, whois_answers
 from whoismesh.practice.names import WORDS
-from whoismesh.practice.table import AllocationTable, Row
+from whoismesh.practice.row import Row
+from whoismesh.practice.table import AllocationTable
 from whoismesh.practice.verdicts import judge
 from whoismesh.practice.whois_queries import Query
 

@@ -19,7 +19,7 @@ from whoismesh.practice.bulk_files import write_bulk_files
 from whoismesh.practice.faults import FAULTS, Fault, RetryAfter, Weather
 from whoismesh.practice.outdated import Outdated
 from whoismesh.practice.quirks import QUIRKS, Quirk, Quirks
-from whoismesh.practice.server import HOST, PracticeRegistries
+from whoismesh.practice.server import HOST, MOST_LISTED, PracticeRegistries
 from whoismesh.practice.table import AllocationTable, packaged
 from whoismesh.registries import REGISTRIES
 
@@ -37,6 +37,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--table", type=Path, metavar="FILE", help="allocation table: CSV or delegated-extended, may be gzipped"
+    )
+    parser.add_argument(
+        "--levels",
+        type=int,
+        choices=range(1, 10),
+        default=1,
+        metavar="N",
+        help="levels of the table that are registered; with 2 what lies in an allocation too (default: 1)",
+    )
+    parser.add_argument(
+        "--rir-search",
+        type=_registries,
+        default=(),
+        metavar="NAME,...",
+        help="registries whose RDAP has relation searches (RFC 9910), or all (default: none)",
+    )
+    parser.add_argument(
+        "--most-listed",
+        type=int,
+        default=MOST_LISTED,
+        metavar="N",
+        help="networks that one answer lists at the most (default: %(default)s)",
     )
     parser.add_argument("--config-out", type=Path, metavar="FILE", help="write the config for a crawl of these here")
     parser.add_argument(
@@ -123,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
     space = parse_space(args.space) if args.space else None
     weather = Weather(args.latency, args.faults, args.seed, args.fault_kinds)
     quirks = Quirks(args.quirks, args.seed, args.quirk_kinds)
-    table = AllocationTable.load(args.table or packaged())
+    table = AllocationTable.load(args.table or packaged(), args.levels)
     practice = PracticeRegistries(
         table,
         host=args.host,
@@ -133,6 +155,8 @@ def run(args: argparse.Namespace) -> int:
         retry_after=args.retry_after,
         weather=weather,
         quirks=quirks,
+        rir_search=args.rir_search,
+        most_listed=args.most_listed,
         origin_weather=Weather(args.latency, args.origin_faults, args.seed, args.origin_fault_kinds),
         outdated=Outdated(args.outdated, args.seed),
         first_port=args.port,
@@ -180,6 +204,14 @@ def _kinds(words: type[_Kind]) -> Callable[[str], tuple[_Kind, ...]]:
             raise argparse.ArgumentTypeError(f"expected some of {', '.join(words)}, or all, got {text!r}") from None
 
     return read
+
+
+def _registries(text: str) -> tuple[str, ...]:
+    """Read `ripencc,arin` and `all` for argparse."""
+    names = REGISTRIES if text == "all" else tuple(part.strip() for part in text.split(","))
+    if unknown := [name for name in names if name not in REGISTRIES]:
+        raise argparse.ArgumentTypeError(f"expected some of {', '.join(REGISTRIES)}, or all, got {unknown[0]!r}")
+    return tuple(names)
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -1,9 +1,9 @@
 """Compare a dump with the allocation table that practice registries answered from.
 
-    python -m whoismesh.practice.compare results.msgpack [TABLE]
+    python -m whoismesh.practice.compare results.msgpack [TABLE] [--levels N]
 
-Exit code 0 if the dump's networks are the table's allocated and assigned rows that touch its space, each once with its
-registry, and nothing else.
+Exit code 0 if the dump's networks are the table's allocated and assigned rows that touch its space, and those of so
+many levels that lie in them, each once with its registry, and nothing else.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def compare(dump_path: Path, table: AllocationTable) -> Comparison:
         found = Counter((each.registry, each.range) for each in dump if isinstance(each, Network))
     expected = {
         (row.registry, row.range)
-        for row in table.rows()
+        for row in (*table.rows(), *table.deeper())
         if row.status in ("allocated", "assigned") and space.meets(row.range)
     }
     return Comparison(
@@ -67,8 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("dump", type=Path, metavar="DUMP", help="what a crawl of practice registries found")
     parser.add_argument("table", type=Path, nargs="?", metavar="TABLE", help="their table (default: the packaged one)")
 
+    parser.add_argument(
+        "--levels", type=int, default=1, metavar="N", help="levels of the table that the dump should hold (default: 1)"
+    )
+
     def run(args: argparse.Namespace) -> int:
-        result = compare(args.dump, AllocationTable.load(args.table or packaged()))
+        result = compare(args.dump, AllocationTable.load(args.table or packaged(), args.levels))
         print(
             f"{result.found:,} networks of the table found, {len(result.missing):,} missing, "
             f"{len(result.repeated):,} more than once, {len(result.unexpected):,} that are not in it"

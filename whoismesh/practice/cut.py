@@ -18,7 +18,8 @@ from pathlib import Path
 from whoismesh import iana
 from whoismesh.addresses import Range
 from whoismesh.errors import ConfigError, WhoismeshError
-from whoismesh.practice.table import CSV_COLUMNS, AllocationTable, Row, neutral_name
+from whoismesh.practice.row import Row
+from whoismesh.practice.table import CSV_COLUMNS, AllocationTable, neutral_name
 
 #: What is cut, chosen by these rules: rows of all five registries; no row crosses an edge; no special-purpose space;
 #: few unallocated /24s (each costs a lookup of its own), and none of them shared with a smaller registration.

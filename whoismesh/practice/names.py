@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from whoismesh.addresses import Range, format_address
-from whoismesh.practice.table import Row
+from whoismesh.practice.row import Row
 
 #: What contact objects are called; a role and no person.
 ROLE_NAME = "Network Operations"
@@ -104,6 +104,15 @@ STATUS_WORDS = {
     "afrinic": {"allocated": "ALLOCATED PA", "assigned": "ASSIGNED PI"},
 }
 
+#: The same of what lies in one of these: what a holder handed on, to be divided further or not.
+DEEPER_STATUS_WORDS = {
+    "arin": {"allocated": "Reallocated", "assigned": "Reassigned"},
+    "ripencc": {"allocated": "SUB-ALLOCATED PA", "assigned": "ASSIGNED PA"},
+    "apnic": {"allocated": "ALLOCATED NON-PORTABLE", "assigned": "ASSIGNED NON-PORTABLE"},
+    "lacnic": {"allocated": "reallocated", "assigned": "reassigned"},
+    "afrinic": {"allocated": "SUB-ALLOCATED PA", "assigned": "ASSIGNED PA"},
+}
+
 #: The Early Registration Transfer project moved blocks from ARIN's database to the regions from 2002 to 2005; what was
 #: registered before is an "early registration" (RIPE NCC calls it LEGACY).
 ERX_LAST_DATE = "20051231"
@@ -143,6 +152,8 @@ _NOT_NETNAME = re.compile(r"[^A-Z0-9]+")
 
 def status_word(row: Row, home: str | None) -> str:
     """Return the registry's own word for a row's status; `home` is the registry IANA gave the space to."""
+    if row.level > 1:
+        return DEEPER_STATUS_WORDS[row.registry][row.status]
     if row.registry == "ripencc" and home not in (None, "ripencc") and "" < row.date <= ERX_LAST_DATE:
         return "LEGACY"
     return STATUS_WORDS[row.registry][row.status]
@@ -194,6 +205,11 @@ def arin_parent(block: Range) -> str:
     if block.family == 4:
         return f"NET{block.first >> 24} ({arin_handle(block, 0)})"
     return f"NET6 ({arin_handle(block, 0)})"
+
+
+def arin_name_and_handle(row: Row) -> str:
+    """Return how ARIN's WHOIS writes a parent that is somebody's, `EXAMPLE-NET (NET-24-1-0-0-1)`."""
+    return f"{netname(row)} ({arin_handle(row.range, row.level)})"
 
 
 def range_handle(found: Range) -> str:

@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 from whoismesh.addresses import Range
 from whoismesh.errors import UsageError
-from whoismesh.practice.table import Row
+from whoismesh.practice.row import Row
 
 
 class Before(StrEnum):

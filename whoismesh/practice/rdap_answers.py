@@ -7,15 +7,16 @@ gives (recorded answers of all five were the models), so that a client meets the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from whoismesh.addresses import BITS, Range, format_address
 from whoismesh.practice import names
 from whoismesh.practice.faults import CALM, Decision
 from whoismesh.practice.names import WORDS
-from whoismesh.practice.table import Row
+from whoismesh.practice.row import Row
 from whoismesh.practice.verdicts import Kind, Verdict
 from whoismesh.practice.wire import RdapReply
 
@@ -103,6 +104,52 @@ def answer(registry: str, verdict: Verdict, text: str, urls: Mapping[str, str]) 
     return RdapAnswer(200, _BODIES[registry](verdict.row, verdict, urls[registry], value))
 
 
+def with_relations(registry: str, body: Json, base: str) -> Json:
+    """Return an ip network, or a list of them, as a server that has relation searches gives it (RFC 9910)."""
+    found = body.get("ipSearchResults")
+    changed = dict(body)
+    if found is None:
+        changed["links"] = [*body.get("links", ()), *_relation_links(body, base)]
+    else:
+        changed["ipSearchResults"] = [
+            {**each, "links": [*each.get("links", ()), *_relation_links(each, base)]} for each in found
+        ]
+    changed["rdapConformance"] = [*body["rdapConformance"], "rirSearch1", "ips", "ipSearchResults"]
+    return changed
+
+
+def _relation_links(body: Json, base: str) -> list[Json]:
+    """Return the links that RIPE NCC puts into a network: its range stands in them as its handle writes it."""
+    key = quote(f"{body['startAddress']} - {body['endAddress']}")
+    cidr0 = body["cidr0_cidrs"]
+    if len(cidr0) == 1:
+        key = f"{body['startAddress']}/{cidr0[0]['length']}"
+    return [
+        {
+            "value": f"{base}ip/{body['startAddress']}",
+            "rel": relation,
+            "href": f"{base}ips/rirSearch1/{relation}/{key}",
+            "type": CONTENT_TYPE,
+        }
+        for relation in ("rdap-up", "rdap-down", "rdap-top", "rdap-bottom")
+    ]
+
+
+def listing(registry: str, verdicts: Sequence[Verdict], base: str, value: str, most: int) -> RdapAnswer:
+    """Return the answer to a relation search with many results, of which `most` are given (RFC 9910 section 3)."""
+    if not verdicts:
+        return not_found(registry)
+    results = [_BODIES[registry](each.row, each, base, value) for each in verdicts[:most] if each.row is not None]
+    for each in results:
+        del each["rdapConformance"], each["notices"]
+    notices = [_terms(registry, value)]
+    if len(verdicts) > most:
+        title = f"limited search results to {most} maximum"
+        notices.append({"title": title, "type": "result set truncated due to unexplainable reasons"})
+    body: Json = {"rdapConformance": CONFORMANCE[registry], "notices": notices, "ipSearchResults": results}
+    return RdapAnswer(200, body)
+
+
 def not_found(registry: str) -> RdapAnswer:
     """Return the answer for space that nobody holds."""
     if registry == "arin":
@@ -174,8 +221,7 @@ def _error(
 
 
 def _arin(row: Row, verdict: Verdict, base: str, value: str) -> Json:
-    block = verdict.delegated or row.range
-    handle = names.arin_handle(row.range, 0 if verdict.kind is Kind.POOL else 1)
+    handle = names.arin_handle(row.range, 0 if verdict.kind is Kind.POOL else row.level)
     organisation = names.holder_handle(row)
     contact = names.contact_handle(row)
     first = format_address(row.range.family, row.range.first)
@@ -196,7 +242,7 @@ def _arin(row: Row, verdict: Verdict, base: str, value: str) -> Json:
         handle=handle,
         name=names.netname(row),
         type=names.status_word(row, verdict.home).upper(),
-        parentHandle=names.arin_handle(block, 0),
+        parentHandle=names.arin_handle(verdict.parent, verdict.wider[0].level if verdict.wider else 0),
         events=events,
         links=[
             _self_link(f"{base}ip/{first}", value),
@@ -239,7 +285,7 @@ def _ripencc(row: Row, verdict: Verdict, base: str, value: str) -> Json:
         name=names.netname(row),
         country=row.country or None,
         type=status,
-        parentHandle="0.0.0.0 - 255.255.255.255" if legacy else names.range_handle(verdict.delegated or row.range),
+        parentHandle="0.0.0.0 - 255.255.255.255" if legacy else names.range_handle(verdict.parent),
         events=_events(row, names.moment),
         entities=[
             _entity(names.holder_handle(row), ["registrant"], _vcard(row.name, "org"), base, value),
@@ -277,7 +323,7 @@ def _apnic(row: Row, verdict: Verdict, base: str, value: str) -> Json:
         name=names.netname(row),
         country=row.country or None,
         type=names.status_word(row, verdict.home),
-        parentHandle=names.range_handle(verdict.delegated or row.range),
+        parentHandle=names.range_handle(verdict.parent),
         events=_events(row, names.moment),
         entities=[
             _entity(
@@ -350,7 +396,7 @@ def _afrinic(row: Row, verdict: Verdict, base: str, value: str) -> Json:
         name=names.netname(row),
         country=row.country or None,
         type=names.status_word(row, verdict.home),
-        parentHandle=names.range_handle(verdict.delegated or row.range),
+        parentHandle=names.range_handle(verdict.parent),
         events=_events(row, names.moment),
         entities=[contact, holder],
         remarks=[{"title": "Remark", "description": [row.name]}],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from whoismesh.addresses import MAX_ADDRESS, Range, format_address
 from whoismesh.practice import names
 from whoismesh.practice.names import WORDS
-from whoismesh.practice.table import Row
+from whoismesh.practice.row import Row
 from whoismesh.practice.verdicts import Kind, Verdict
 from whoismesh.practice.whois_queries import Query
 
@@ -78,6 +78,33 @@ def answer(registry: str, verdict: Verdict, query: Query) -> list[str]:
     return [*out, *FOOT[registry]]
 
 
+def listing(registry: str, verdicts: Sequence[Verdict], query: Query, most: int) -> list[str]:
+    """Return the lines of the answer to -m, -M, -l and -L: objects, or their keys.
+
+    One with more than `most` objects below a range is refused, or cut at APNIC.
+    """
+    end: list[str] = []
+    if query.relation in "lL":
+        most = len(verdicts)
+    if len(verdicts) > most:
+        if registry != "apnic":
+            return error(registry, 112, "unsupported query", "'-mM' queries are not allowed on very large ranges.")
+        text = "Too many objects in response; output has been truncated."
+        end = ["%ERROR:201: access control limit reached for this query", "%", f"% {text}", ""]
+    if not verdicts or not query.networks:
+        return no_entries(registry)
+    out = [*HEAD[registry]]
+    for each in verdicts[:most]:
+        if each.row is None:
+            continue
+        lines = _inetnum(registry, each.row, each)
+        if query.keys:
+            out += [lines[0], ""]
+            continue
+        out += [f"% Information related to '{names.range_handle(each.row.range)}'", "", *lines, ""]
+    return [*out, *end, *FOOT[registry]]
+
+
 def error(registry: str, code: int, title: str, *texts: str) -> list[str]:
     """Return the lines of an error with its number (QueryMessages in RIPE-NCC/whois)."""
     lines = [f"% {text}" for text in texts]
@@ -126,8 +153,8 @@ def _inetnum(registry: str, row: Row, verdict: Verdict) -> list[str]:
             ("mnt-lower", names.maintainer(row)),
         ]
     fields.append(("source", own.source + filtered))
-    if registry == "afrinic" and verdict.delegated is not None:
-        fields.append(("parent", names.range_handle(verdict.delegated)))
+    if registry == "afrinic" and (verdict.wider or verdict.delegated is not None):
+        fields.append(("parent", names.range_handle(verdict.parent)))
     return names.attributes(fields)
 
 

@@ -22,7 +22,7 @@ from typing import Self
 
 from whoismesh.addresses import Range
 from whoismesh.errors import AddressError, UnavailableError, UsageError
-from whoismesh.practice import cymru, rdap_answers, rpsl_answers, whois_answers, whois_queries
+from whoismesh.practice import cymru, rdap_answers, relations, rpsl_answers, whois_answers, whois_queries
 from whoismesh.practice.bad_answers import bad_rdap, bad_whois, half_rdap, on_the_wire, part_of_whois
 from whoismesh.practice.faults import CALM, Decision, Fault, RateLimit, RetryAfter, Weather
 from whoismesh.practice.journal import Journal, Request
@@ -49,6 +49,9 @@ PORTS = len(SERVICES)
 #: A silence longer than a crawler should put up with.
 SLOW_S = 30.0
 
+#: RIPE NCC's RDAP cuts lists at so many.
+MOST_LISTED = 100
+
 #: Connections at once in the config written: no registry's number, but enough to keep one event loop busy.
 CONNECTIONS = 16
 
@@ -59,9 +62,10 @@ class PracticeRegistries:
     `host` is the address to serve at, `rate_limit` is in lookups a second for one client at one registry, `ban_after`
     refusals within a minute one is banned, `most_connections` is how many one may have at a port 43, `retry_after` how
     a wait is told, `quirks` how odd the answers are, `outdated` where port 43 lags behind, `origin_weather` how badly
-    the server of origins behaves. `first_port` 0 takes free ports and any other number eleven consecutive ones (arin
-    rdap, arin whois, ripencc rdap and so on, the server of origins last), `log` appends a line a request and
-    `on_request` hears of it.
+    the server of origins behaves, `rir_search` who has relation searches (RFC 9910), `most_listed` how many networks
+    one answer lists. `first_port` 0 takes free ports and any other number eleven consecutive ones (arin rdap, arin
+    whois, ripencc rdap and so on, the server of origins last), `log` appends a line a request and `on_request` hears of
+    it.
 
     ::
 
@@ -83,6 +87,8 @@ class PracticeRegistries:
         quirks: Quirks | None = None,
         origin_weather: Weather | None = None,
         outdated: Outdated | None = None,
+        rir_search: Iterable[str] = (),
+        most_listed: int = MOST_LISTED,
         first_port: int = 0,
         log: Path | None = None,
         keep_requests: bool = True,
@@ -113,6 +119,8 @@ class PracticeRegistries:
         self._cymru = cymru.Cymru(table)
         self._batches = 0
         self._outdated = outdated or Outdated()
+        self._rir_search = frozenset(rir_search)
+        self._most_listed = most_listed
         self._first_port = first_port
         self._log = log
         self._keep_requests = keep_requests
@@ -251,8 +259,11 @@ class PracticeRegistries:
         decision = self._decide(registry, "rdap", text)
         quirk = self._quirks.of(registry, "rdap", text)
         kind = Kind.BAD
+        relation, _, related = text.removeprefix("rirSearch1/").partition("/")
         if kind_of_object == "help":
             answer = rdap_answers.help_answer(registry)
+        elif kind_of_object == "ips" and registry in self._rir_search and relation in ("rdap-up", "rdap-down"):
+            kind, answer = self._related(registry, relation, related)
         elif kind_of_object != "ip":
             answer = rdap_answers.not_implemented(registry) if kind_of_object else rdap_answers.bad_request(registry)
         else:
@@ -268,7 +279,7 @@ class PracticeRegistries:
                 speaker = registry
                 if quirk is Quirk.PROXIED and registry == "apnic" and verdict.owner is not None:
                     speaker, verdict = verdict.owner, judge(self._table, verdict.owner, verdict.asked)
-                answer = rdap_answers.answer(speaker, verdict, text, self._urls)
+                answer = self._searchable(registry, rdap_answers.answer(speaker, verdict, text, self._urls))
                 if quirk is not None and isinstance(answer.body, dict) and kind is Kind.NETWORK:
                     answer = replace(answer, body=odd_network(quirk, registry, answer.body, verdict))
         self._note(now, registry, "rdap", text, kind, decision)
@@ -279,6 +290,29 @@ class PracticeRegistries:
                 return instead
         reply = rdap_answers.as_reply(answer, decision, "latin-1" if quirk is Quirk.OTHER_CHARSET else "utf-8")
         return half_rdap(reply) if decision.fault is Fault.PARTIAL else reply
+
+    def _searchable(self, registry: str, answer: rdap_answers.RdapAnswer) -> rdap_answers.RdapAnswer:
+        """Return an answer with its links, where the registry has relation searches."""
+        if registry not in self._rir_search or answer.status != 200 or not isinstance(answer.body, dict):
+            return answer
+        return replace(answer, body=rdap_answers.with_relations(registry, answer.body, self._urls[registry]))
+
+    def _related(self, registry: str, relation: str, text: str) -> tuple[Kind, rdap_answers.RdapAnswer]:
+        """Answer a relation search: the one network around a range, or those below it (RFC 9910 section 3)."""
+        try:
+            asked = Range.parse(text)
+        except AddressError:
+            return Kind.BAD, rdap_answers.bad_request(registry)
+        base = self._urls[registry]
+        value = f"{base}ips/rirSearch1/{relation}/{text}"
+        if relation == "rdap-down":
+            below = relations.below(self._table, registry, asked, all_levels=False)
+            found = rdap_answers.listing(registry, below, base, value, self._most_listed)
+            return Kind.LIST, self._searchable(registry, found)
+        around = [each for each in relations.around(self._table, registry, asked) if each.asked != asked]
+        if not around:
+            return Kind.LIST, rdap_answers.not_found(registry)
+        return Kind.LIST, self._searchable(registry, rdap_answers.answer(registry, around[-1], text, self._urls))
 
     def _whois(self, registry: str, client: str, line: bytes) -> Delivery:
         now = self._clock()
@@ -302,6 +336,14 @@ class PracticeRegistries:
         kind = Kind.BAD
         if query.asked is None:
             text = whois_answers.bad_query(registry, query)
+        elif query.relation and not query.unserved:
+            kind, question = Kind.LIST, f"-{query.relation} {question}"
+            found = relations.around(self._table, registry, query.asked)
+            if query.relation in "mM":
+                found = relations.below(self._table, registry, query.asked, all_levels=query.relation == "M")
+            elif query.relation == "l":
+                found = [each for each in found if each.asked != query.asked][-1:]
+            text = whois_answers.listing(registry, found, query, self._most_listed)
         else:
             verdict = judge(self._table, registry, self._misplaced(registry, query.asked, decision))
             kind = verdict.kind

@@ -6,7 +6,8 @@ Two kinds of file are read, told apart by their content, plain or gzipped:
   decimal integers, level 1 for what a registry registered, level 2 (status `routed`) for what is announced inside it;
 * a registry's statistics file (`delegated`).
 
-Only level 1 is served. Level 2 lends names (delegation files hold none, routing data does) and says what is announced.
+Level 1 alone is kept unless more is asked for. Level 2 lends it names (delegation files hold none, routing data does)
+and says what is announced.
 """
 
 from __future__ import annotations
@@ -23,28 +24,15 @@ from typing import NamedTuple
 
 from whoismesh import iana
 from whoismesh.addresses import MAX_ADDRESS, Range
-from whoismesh.delegated import HELD, Delegation, Problems, read, write, wrong_words
+from whoismesh.delegated import Delegation, Problems, read, write, wrong_words
 from whoismesh.errors import ConfigError
+from whoismesh.practice.nested import NestedRows
+from whoismesh.practice.row import Row
 from whoismesh.rangesets import RangeSet
 
 CSV_COLUMNS = ("start", "end", "level", "registry", "country", "asn", "name", "status", "date", "holder")
 
-
-class Row(NamedTuple):
-    """One registration or gap. `date` is YYYYMMDD or "", `holder` the registry's opaque id or "", `name` never ""."""
-
-    range: Range
-    registry: str
-    country: str
-    status: str
-    date: str
-    holder: str
-    name: str
-
-    @property
-    def held(self) -> bool:
-        """Tell whether somebody holds it: it is allocated or assigned by one of the five registries."""
-        return self.status in HELD and self.registry != "iana"
+_LEVELS = frozenset("123456789")
 
 
 class Routed(NamedTuple):
@@ -55,7 +43,7 @@ class Routed(NamedTuple):
 
 
 class AllocationTable:
-    """Rows of level 1 of both families, which never overlap; made by `load`, or of rows already at hand.
+    """Rows of both families; those of level 1 never overlap. Made by `load`, or of rows already at hand.
 
     `routed` is what is announced inside them, as far as the table says.
 
@@ -65,21 +53,29 @@ class AllocationTable:
     """
 
     def __init__(self, rows: Iterable[Row], routed: Iterable[Routed] = ()) -> None:
-        """Sort the rows. Raises ConfigError if two of them overlap."""
+        """Sort the rows. Raises ConfigError if two of one level overlap, or one is not inside of the level before."""
         self.routed = tuple(routed)
         ordered = sorted(rows)
         self._rows: dict[int, list[Row]] = {4: [], 6: []}
+        deeper: dict[int, list[Row]] = {4: [], 6: []}
         for row in ordered:
+            if row.level > 1:
+                deeper[row.range.family].append(row)
+                continue
             before = self._rows[row.range.family]
             if before and before[-1].range.last >= row.range.first:
                 raise ConfigError(f"rows overlap: {before[-1].range} and {row.range}; name each address once")
             before.append(row)
         self._firsts = {family: [row.range.first for row in rows] for family, rows in self._rows.items()}
+        self._deeper = {family: _nested(self._apart(rows)) for family, rows in deeper.items()}
         self._foreign: dict[tuple[str, int], tuple[list[int], list[Range]]] = {}
 
     @classmethod
-    def load(cls, path: str | Path) -> AllocationTable:
-        """Read a CSV table or a delegated file. Raises ConfigError naming the file, and the line where one is wrong."""
+    def load(cls, path: str | Path, levels: int = 1) -> AllocationTable:
+        """Read a CSV table, so many levels of it, or a delegated file, which has one.
+
+        Raises ConfigError naming the file, and the line where one is wrong.
+        """
         path = Path(path)
         try:
             data = path.read_bytes()
@@ -94,7 +90,7 @@ class AllocationTable:
         problems = Problems(str(path))
         routed: list[Routed] = []
         if head.startswith("start,end"):
-            rows = _read_csv(text, problems, routed)
+            rows = _read_csv(text, problems, routed, levels)
         elif head.count("|") >= 5:
             rows = [Row(*each, neutral_name(each.holder, each.range)) for each in read(text.splitlines(), problems)]
         else:
@@ -109,10 +105,51 @@ class AllocationTable:
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
 
-    def find(self, family: int, address: int, level: int = 1) -> Row | None:
-        """Return the row that holds an address, or None. Only level 1 is kept; any other finds nothing."""
-        if level != 1:
-            return None
+    def find(self, family: int, address: int) -> Row | None:
+        """Return the most specific row that holds an address, or None."""
+        return self.smallest(Range(family, address, address))
+
+    def smallest(self, wanted: Range) -> Row | None:
+        """Return the most specific row that holds a whole range, or None."""
+        return next(iter(self.around(wanted)), None)
+
+    def around(self, wanted: Range) -> list[Row]:
+        """Return the rows that hold a whole range, the narrowest first."""
+        top = self._top(wanted.family, wanted.first)
+        found = self._deeper[wanted.family].around(wanted)
+        return [*found, top] if top is not None and top.range.contains(wanted) else found
+
+    def below(self, wanted: Range) -> list[Row]:
+        """Return the rows that lie in a range, but one of just this range, in order, the wider before the narrower."""
+        tops = (row for row in self.rows(wanted) if wanted.contains(row.range) and row.range != wanted)
+        found = [*tops, *self._deeper[wanted.family].below(wanted)]
+        return sorted(found, key=lambda row: (row.range.first, -row.range.last))
+
+    def children(self, wanted: Range) -> list[Row]:
+        """Return the rows below a range that lie in no other row below it."""
+        found: list[Row] = []
+        for row in self.below(wanted):
+            if not found or not found[-1].range.contains(row.range):
+                found.append(row)
+        return found
+
+    def deeper(self) -> Iterator[Row]:
+        """Yield the rows above level 1, in order."""
+        for family in (4, 6):
+            yield from self._deeper[family]
+
+    def _apart(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield rows above level 1 without those of a range that is there: registries have one object for a range."""
+        before: Range | None = None
+        for row in rows:
+            top = self._top(row.range.family, row.range.first)
+            if top is None or not top.range.contains(row.range):
+                raise ConfigError(f"row {row.range} of level {row.level} lies in no row of level 1")
+            if row.range not in (top.range, before):
+                before = row.range
+                yield row
+
+    def _top(self, family: int, address: int) -> Row | None:
         index = bisect_right(self._firsts[family], address) - 1
         if index < 0:
             return None
@@ -120,7 +157,7 @@ class AllocationTable:
         return row if address <= row.range.last else None
 
     def rows(self, space: Range | None = None) -> Iterator[Row]:
-        """Yield all rows in order, or those that have an address in common with `space`."""
+        """Yield all rows of level 1 in order, or those that have an address in common with `space`."""
         for family in (4, 6) if space is None else (space.family,):
             rows = self._rows[family]
             if space is None:
@@ -145,7 +182,7 @@ class AllocationTable:
     @cached_property
     def network_count(self) -> int:
         """Count of the rows that somebody holds."""
-        return sum(row.held for row in self.rows())
+        return sum(row.held for row in self.rows()) + sum(map(len, self._deeper.values()))
 
     def run_of(self, row: Row, within: Range) -> Range:
         """Return the run of rows of one registry, one after another without a gap, around a row and inside `within`."""
@@ -187,16 +224,24 @@ def neutral_name(holder: str, found: Range) -> str:
     return f"Holder {holder}" if holder else f"Holder of {found}"
 
 
+def _nested(rows: Iterable[Row]) -> NestedRows:
+    """Nest rows above level 1, and say of each whether anything lies in it."""
+    nested = NestedRows(rows)
+    words = ("assigned", "allocated")
+    return NestedRows(row._replace(status=words[any(True for _ in nested.below(row.range))]) for row in nested)
+
+
 def _continues(left: Row, right: Row) -> bool:
     return left.held and right.held and left.registry == right.registry and left.range.last + 1 == right.range.first
 
 
-def _read_csv(text: str, problems: Problems, routed: list[Routed]) -> list[Row]:
-    """Return the rows of level 1; what level 2 announces goes to `routed`."""
+def _read_csv(text: str, problems: Problems, routed: list[Routed], levels: int = 1) -> list[Row]:
+    """Return the rows of so many levels; what level 2 announces goes to `routed`."""
     reader = csv.reader(io.StringIO(text, newline=""))
     rows: list[Row] = []
     words: dict[str, str] = {}
     keep = words.setdefault  # one string object for each distinct word: 500,000 rows have few
+    deeper: list[Row] = []
     #: The largest level-2 row inside the level-1 row that is last in `rows`.
     widest = 0
     header: list[str] | None = None
@@ -222,18 +267,21 @@ def _read_csv(text: str, problems: Problems, routed: list[Routed]) -> list[Row]:
             if not 0 <= first <= last <= MAX_ADDRESS[6] or (first <= MAX_ADDRESS[4] < last):
                 problems.add(reader.line_num, f"{first}-{last} is no range of one address family")
                 continue
-            if level == "2":
+            depth = int(level) if level in _LEVELS else 0
+            if depth > 1:
                 if not rows or not rows[-1].range.contains(Range(rows[-1].range.family, first, last)):
-                    problems.add(reader.line_num, "a level-2 row must follow the level-1 row that it lies in")
+                    problems.add(reader.line_num, f"a level-{depth} row must follow the level-1 row that it lies in")
                     continue
-                if asn.isascii() and asn.isdigit() and 0 < int(asn) < 2**32:
+                if depth == 2 and asn.isascii() and asn.isdigit() and 0 < int(asn) < 2**32:
                     routed.append(Routed(Range(rows[-1].range.family, first, last), int(asn)))
-                if name and last - first + 1 > widest >= 0:
+                if depth == 2 and name and last - first + 1 > widest >= 0:
                     widest = last - first + 1
                     rows[-1] = rows[-1]._replace(name=keep(name, name))
+                if depth <= levels:
+                    deeper.append(_deeper_row(rows[-1], first, last, depth, asn, keep(name, name)))
                 continue
             wrong = wrong_words(registry, country, status, date)
-            if level != "1" or wrong:
+            if depth != 1 or wrong:
                 problems.add(reader.line_num, wrong or f"level must be 1 or 2, not {level!r}")
                 continue
             found = Range(4 if last <= MAX_ADDRESS[4] else 6, first, last)
@@ -252,4 +300,11 @@ def _read_csv(text: str, problems: Problems, routed: list[Routed]) -> list[Row]:
             )
     except csv.Error as error:
         problems.add(reader.line_num, f"not CSV: {error}")
-    return rows
+    return rows + deeper
+
+
+def _deeper_row(top: Row, first: int, last: int, level: int, asn: str, name: str) -> Row:
+    """Return a row above level 1: what routing data does not tell is as in the level-1 row around it."""
+    found = Range(top.range.family, first, last)
+    holder = f"AS{asn}" if asn.strip("0") else top.holder
+    return top._replace(range=found, holder=holder, name=name or neutral_name(holder, found), level=level)

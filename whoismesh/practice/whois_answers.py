@@ -6,7 +6,7 @@ a network, and what each registry says of space that is another's. Contacts are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from whoismesh.addresses import Range
 from whoismesh.practice import arin_answers, names, rpsl_answers
@@ -53,6 +53,11 @@ def answer(registry: str, verdict: Verdict, query: Query) -> str:
     else:
         lines = rpsl_answers.answer(registry, verdict, query)
     return _finish(registry, lines)
+
+
+def listing(registry: str, verdicts: Sequence[Verdict], query: Query, most: int) -> str:
+    """Return what a registry answers to a search for more or less specific networks."""
+    return _finish(registry, rpsl_answers.listing(registry, verdicts, query, most))
 
 
 def charset(registry: str, query: Query | None = None) -> str:
@@ -160,6 +165,7 @@ def _lacnic(verdict: Verdict, query: Query) -> list[str]:
     prefix = names.short_cidr(row.range)
     fields = [
         ("inetnum" if row.range.family == 4 else "inet6num", prefix),
+        *((("inetnum-up", names.short_cidr(verdict.parent)),) if verdict.wider else ()),
         ("status", names.status_word(row, verdict.home)),
         ("aut-num", "N/A"),
         ("owner", row.name),

@@ -26,10 +26,23 @@ _LONG_WITH_WORD = {
 }
 
 #: Long forms of the flags without a word that change an answer here.
-_LONG = {"no-referenced": "r", "exact": "x", "primary-keys": "K", "persistent-connection": "k", "no-filtering": "B"}
+_LONG = {
+    "no-referenced": "r",
+    "exact": "x",
+    "primary-keys": "K",
+    "persistent-connection": "k",
+    "no-filtering": "B",
+    "one-less": "l",
+    "all-less": "L",
+    "one-more": "m",
+    "all-more": "M",
+}
 
-#: Less and more specific objects are not served; `-x` and the plain search are.
-_UNSERVED = frozenset("lLmMiF")
+#: Searches for less and more specific objects, of one level or of all.
+RELATIONS = "lLmM"
+
+#: Inverse searches and short answers are not served.
+_UNSERVED = frozenset("iF")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +50,9 @@ class Query:
     """A query understood. `asked` is None where the line holds no address; `problem` then says why.
 
     `contacts` asks for the objects that a network refers to, `routes` for its route, `keys` for the keys only,
-    `persistent` asks to keep the connection, `unserved` names a flag of a kind of search that practice registries do
-    not have. `plain` is ARIN's query without record type, which is answered with a note.
+    `relation` is one of RELATIONS or "", `persistent` asks to keep the connection, `unserved` names a flag of a kind of
+    search that practice registries do not have. `plain` is ARIN's query without record type, which is answered with a
+    note.
     """
 
     asked: Range | None
@@ -50,6 +64,7 @@ class Query:
     keys: bool = False
     exact: bool = False
     unfiltered: bool = False
+    relation: str = ""
     persistent: bool = False
     unserved: str = ""
     utf8: bool = False
@@ -122,6 +137,7 @@ def _read_flags(words: list[str]) -> Query:
         keys="K" in flags,
         exact="x" in flags,
         unfiltered="B" in flags,
+        relation=next((flag for flag in RELATIONS if flag in flags), ""),
         persistent="k" in flags,
         unserved=next((flag for flag in sorted(flags) if flag in _UNSERVED), ""),
         utf8=values.get("Z", "").lower() in ("utf-8", "utf8"),

@@ -74,12 +74,12 @@ def audit_errands(ledger: Ledger) -> None:
 
 
 def audit_lanes(lanes: Lanes) -> None:
-    """No more lookups than connections, and gaps only inside leases."""
+    """No more lookups than connections; gaps, and what is held of them, only inside leases."""
     for lane in lanes.lanes.values():
         if len(lane.lookups) > lane.connections:
             raise InvariantError(LANES, f"{lane.connections} lookups at once at most", len(lane.lookups))
         leased = RangeSet(each for lease in lane.leases.values() for each in lease.ranges)
-        for gap in lane.open:
+        for gap in (*lane.open, *lane.held):
             if not leased.covers(gap):
                 raise InvariantError(LANES, "no gap outside the leases", gap)
 

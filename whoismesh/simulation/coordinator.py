@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from whoismesh.compounds import Result
 from whoismesh.gossip.events import Exchanged
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.events import (
@@ -25,19 +26,7 @@ from whoismesh.ledger.events import (
     Stored,
     Tick,
 )
-from whoismesh.messages import (
-    Acknowledge,
-    Leases,
-    Message,
-    Metrics,
-    Permits,
-    Result,
-    Results,
-    Signal,
-    Welcome,
-    decode,
-    encode,
-)
+from whoismesh.messages import Acknowledge, Leases, Message, Metrics, Permits, Results, Signal, Welcome, decode, encode
 from whoismesh.registries import REGISTRIES
 from whoismesh.simulation.hosts import CLOCKS_APART_S, SOONEST_S, Node
 from whoismesh.simulation.network import COORDINATOR

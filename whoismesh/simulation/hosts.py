@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from whoismesh.blocks import Blocks
+from whoismesh.compounds import Result
 from whoismesh.gossip.events import (
     Answered,
     Asked,
@@ -44,7 +45,7 @@ from whoismesh.lanes.events import (
     Tick,
 )
 from whoismesh.lanes.lane import Lane
-from whoismesh.messages import Discovered, Members, Message, Metrics, Result, Results, Welcome, decode, encode
+from whoismesh.messages import Discovered, Members, Message, Metrics, Results, Welcome, decode, encode
 from whoismesh.registries import REGISTRIES
 from whoismesh.simulation.network import COORDINATOR, Connection
 from whoismesh.simulation.plan import FLUSH_S, RESULTS_A_MESSAGE

@@ -35,12 +35,13 @@ from typing import TYPE_CHECKING
 from whoismesh import iana
 from whoismesh.addresses import Range
 from whoismesh.answers import Reply, Status
+from whoismesh.compounds import ABANDONED, Result
 from whoismesh.lanes import events as lane_events
 from whoismesh.lanes.engine import MOST_UNACKNOWLEDGED
 from whoismesh.ledger import Ledger
 from whoismesh.ledger import events as ledger_events
 from whoismesh.ledger.account import Account
-from whoismesh.messages import ABANDONED, Acknowledge, Result
+from whoismesh.messages import Acknowledge
 from whoismesh.rangesets import RangeSet
 from whoismesh.simulation.audits import SETTLED_ONCE, audit_lanes, audit_ledger, unsettled_space
 from whoismesh.simulation.broken import InvariantError

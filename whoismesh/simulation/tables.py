@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from random import Random
 
 from whoismesh.addresses import Range, parse_address
-from whoismesh.practice.table import AllocationTable, Row
+from whoismesh.practice.row import Row
+from whoismesh.practice.table import AllocationTable
 from whoismesh.registries import REGISTRIES
 
 #: Blocks of each registry's own space, in the order of REGISTRIES: nothing special-purpose lies in them.

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from whoismesh.compounds import Result
 from whoismesh.gossip.events import Exchanged
 from whoismesh.ledger import Ledger
 from whoismesh.ledger.events import Finish
-from whoismesh.messages import Result, decode, encode
+from whoismesh.messages import decode, encode
 from whoismesh.simulation.clock import START, Clock
 from whoismesh.simulation.coordinator import Coordinator
 from whoismesh.simulation.faults import Nemesis

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from whoismesh.blocks import Block, BlockLog
+from whoismesh.compounds import Run
 from whoismesh.gossip.events import Exchanged
 from whoismesh.ledger.engine import HOUSEKEEPING_S
 from whoismesh.ledger.hearsay import Hearsay
@@ -16,7 +17,7 @@ from whoismesh.ledger.intake import Sequences
 from whoismesh.ledger.leases import LEASE_TTL_S
 from whoismesh.ledger.lending import Worker
 from whoismesh.ledger.roster import Roster
-from whoismesh.messages import Discovered, Members, Run
+from whoismesh.messages import Discovered, Members
 from whoismesh.simulation.gossip.links import COORDINATOR
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from random import Random
 from whoismesh import iana
 from whoismesh.addresses import BITS, Range
 from whoismesh.blocks import Block, Blocks
+from whoismesh.compounds import Run
 from whoismesh.gossip import guard
-from whoismesh.messages import Discovered, Run
+from whoismesh.messages import Discovered
 
 #: Share of IPv6, and the prefix lengths that are drawn.
 V6_SHARE = 0.1
