@@ -230,7 +230,7 @@ class Lane:
         lookup = self._waiting(now) or self._new()
         if lookup is None:
             return None
-        for lease in self.leases.values():
+        for lease in self.leases.values() if lookup.question is None else ():
             lease.questions -= lease.ranges.holds(lookup.family, lookup.address)
         lookup.number, lookup.asked_at = number, now
         if not self.unlimited:
@@ -323,8 +323,7 @@ class Lane:
         if self.unlimited or not self.clock.is_known:
             return None
         # A gap in which something is being asked may split in two or close: a permit for it would often lapse.
-        # Questions of descents have no gap; those on their way were taken for some above.
-        questions = sum(each.question is not None for each in (*self.again, *self.lookups.values()))
+        questions = sum(each.question is not None for each in self.again)
         usable = min(self._askable + questions, self._most_ahead)
         if self.closed or now < self.paused_until:
             usable = 0
@@ -340,7 +339,12 @@ class Lane:
     def _askable(self) -> int:
         """About how many questions there are beside those on their way: a gap may hold many aims."""
         good_for = sum(max(0, lease.questions) for lease in self.leases.values())
-        return int(min(good_for, max(len(self.open) - len(self.lookups), len(self.aims))))
+        return int(min(good_for, max(len(self.open) - self._in_gaps, len(self.aims))))
+
+    @property
+    def _in_gaps(self) -> int:
+        """How many of the questions on their way are about gaps."""
+        return sum(each.question is None for each in self.lookups.values())
 
     @property
     def _most_ahead(self) -> int:
@@ -356,7 +360,7 @@ class Lane:
             return False
         if now < self.paused_until or len(self.leases) >= LEASES_AT_ONCE:
             return False
-        return self._askable + len(self.lookups) <= self.connections * GAPS_A_CONNECTION
+        return self._askable + self._in_gaps <= self.connections * GAPS_A_CONNECTION
 
     def finished_leases(self) -> Iterator[int]:
         """Yield (and drop) leases in which no gap is left."""
