@@ -5,6 +5,7 @@ import itertools
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -101,6 +102,14 @@ async def coordinator(lab, config, listen=None, keys=None, **more):
 
 async def worker(lab, config, name, endpoint, *more, **others):
     return await Daemon.start(lab, "whoismesh-worker", name, "--config", config, "--coord", endpoint, *more, **others)
+
+
+def spooled(folder):
+    """Return how many results of a worker are not acknowledged."""
+    with sqlite3.connect(f"file:{folder / 'spool.sqlite'}?mode=ro", uri=True) as database:
+        found = database.execute("SELECT count(*) FROM results").fetchone()[0]
+    database.close()
+    return found
 
 
 async def dumped(lab, table, state="coord"):

@@ -12,6 +12,7 @@ import subprocess
 import pytest
 from daemons import coordinator, dumped, worker
 
+from whoismesh import spool, store
 from whoismesh.practice.compare import compare
 from whoismesh.practice.faults import Weather
 
@@ -246,8 +247,10 @@ def test_a_folder_without_the_right_to_write_is_told(in_lab, disk):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", ["ledger.sqlite", "worker-1/spool.sqlite"])
-def test_state_of_a_newer_version_is_refused_and_kept(in_lab, table, file):
+@pytest.mark.parametrize(
+    ("file", "version"), [("ledger.sqlite", store.VERSION), ("worker-1/spool.sqlite", spool.VERSION)]
+)
+def test_state_of_a_newer_version_is_refused_and_kept(in_lab, table, file, version):
     async def crawl(lab):
         command = ("crawl", "193.104.0.0/17", "--config", lab.config(), "--state", "state", "--quiet")
         first = await lab.start(*command)
@@ -259,9 +262,9 @@ def test_state_of_a_newer_version_is_refused_and_kept(in_lab, table, file):
         first.send_signal(signal.SIGTERM)
         assert (await lab.end(first)).code == 75
 
-        def mark(version):
+        def mark(number):
             with sqlite3.connect(lab.folder / "state" / file) as database:
-                database.execute(f"PRAGMA user_version = {version}")
+                database.execute(f"PRAGMA user_version = {number}")
             database.close()
 
         mark(9)
@@ -270,7 +273,7 @@ def test_state_of_a_newer_version_is_refused_and_kept(in_lab, table, file):
         assert ended.code == 78
         assert f"{file}: was written by another version of whoismesh (format 9" in ended.error
         assert (lab.folder / "state" / file).read_bytes() == before
-        mark(1)
+        mark(version)
         again = await lab.run(*command)
         assert again.code == 0, again.err
         assert compare(lab.folder / "results.msgpack", table).equal

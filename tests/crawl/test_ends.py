@@ -3,12 +3,11 @@
 import asyncio
 import os
 import signal
-import sqlite3
 import time
 from pathlib import Path
 
 import pytest
-from daemons import BIN, Daemon, coordinator, dumped, worker
+from daemons import BIN, Daemon, coordinator, dumped, spooled, worker
 
 from whoismesh.lanes.engine import DRAIN_S
 from whoismesh.practice.compare import compare
@@ -17,13 +16,6 @@ from whoismesh.practice.faults import Weather
 SPACE = ("193.104.0.0/15", "216.0.0.0/11")
 #: What the end of a process may take beside its drain, on a busy machine, seconds.
 SOON_S = 8
-
-
-def spooled(folder):
-    with sqlite3.connect(f"file:{folder / 'spool.sqlite'}?mode=ro", uri=True) as database:
-        found = database.execute("SELECT count(*) FROM results").fetchone()[0]
-    database.close()
-    return found
 
 
 @pytest.mark.slow
