@@ -8,8 +8,8 @@ from whoismesh.addresses import Range
 from whoismesh.compounds import DELEGATED
 from whoismesh.delegated import Delegation
 from whoismesh.ledger import Ledger
-from whoismesh.ledger.engine import FREE_A_RESULT
 from whoismesh.ledger.events import Finish, Received
+from whoismesh.ledger.own_results import FREE_A_RESULT
 from whoismesh.messages import Return
 from whoismesh.packing import unpack
 from whoismesh.prior import Aim, Prior, prior_of

@@ -9,8 +9,8 @@ from whoismesh.addresses import Range
 from whoismesh.compounds import BULK, IMPORTED, Result
 from whoismesh.ledger.coverage import Coverage
 from whoismesh.ledger.events import Import, Imported
+from whoismesh.ledger.own_results import OwnResults
 from whoismesh.packing import NotPackedError, pack, unpack
-from whoismesh.registries import REGISTRIES
 
 
 class Bulk:
@@ -43,8 +43,8 @@ class Bulk:
         self._under_way = max(0, self._under_way - 1)
         self.running = self.running and not (self._read and self._under_way == 0)
 
-    def results(self, event: Import, origin: int, sequence: int) -> list[Result]:
-        """Return results for the networks that hold anything that no network holds yet; the first after `sequence`.
+    def results(self, event: Import, own: OwnResults) -> list[Result]:
+        """Return results for the networks that hold anything that no network holds yet.
 
         So a file that is read again, whole or from where a crash left it, brings nothing twice.
         """
@@ -54,22 +54,19 @@ class Bulk:
             if self._is_held(where):
                 self._known += 1
                 continue
-            sequence += 1
-            asked = Range(where.family, where.first, where.first)
             self._under_way += 1
-            found.append(Result(origin, sequence, registry, BULK, asked, where, None, "", payload))
+            found.append(own.make(BULK, where, registry, payload=payload))
         return found
 
     def _is_held(self, where: Range) -> bool:
         parts = [gap for part in self._coverage.space.present(where) for gap in self._coverage.reserved.missing(part)]
         return not any(self._coverage.held.missing(part) for part in parts)
 
-    def result_of_file(self, event: Imported, origin: int, sequence: int) -> Result:
+    def result_of_file(self, event: Imported, own: OwnResults) -> Result:
         """Return the result that says that a file was read to its end."""
         known, self._known = self._known, 0
         told = event.report | {"digest": event.digest, "known": known}
-        nowhere = Range(4, 0, 0)
-        return Result(origin, sequence, REGISTRIES[0], IMPORTED, nowhere, nowhere, None, "", pack(told))
+        return own.make(IMPORTED, Range(4, 0, 0), payload=pack(told))
 
     def stored(self, result: Result) -> None:
         """Note that a file was read."""

@@ -15,7 +15,7 @@ from itertools import count
 
 from whoismesh.addresses import Range
 from whoismesh.answers.outcome import Status
-from whoismesh.compounds import ABANDONED, ADOPTED, DELEGATED, ORIGINS, OWN_STATUSES, Result, Run
+from whoismesh.compounds import ORIGINS, OWN_STATUSES, Result, Run
 from whoismesh.gossip.events import Exchanged
 from whoismesh.ledger.account import Account
 from whoismesh.ledger.budgets import Budget
@@ -43,7 +43,7 @@ from whoismesh.ledger.hearsay import Hearsay
 from whoismesh.ledger.intake import Intake, runs
 from whoismesh.ledger.leases import LEASE_TTL_S
 from whoismesh.ledger.lending import Lending, Worker
-from whoismesh.ledger.losses import LOSSES_TO_GIVE_UP
+from whoismesh.ledger.own_results import OwnResults
 from whoismesh.ledger.roster import Roster
 from whoismesh.messages import (
     Acknowledge,
@@ -68,7 +68,6 @@ from whoismesh.messages import (
     Welcome,
     Yield,
 )
-from whoismesh.packing import pack
 from whoismesh.prior import Prior
 from whoismesh.registries import REGISTRIES
 
@@ -83,9 +82,6 @@ MOST_KEYS = 100_000
 #: After a restart nothing is lent for so long: workers that hold leases come back within it (sockets.RECONNECT_MOST_MS
 #: and a round trip) and keep them.
 ADOPTION_S = 3.0
-
-#: Ranges of one result that settles what the prior calls free: 36 KiB of IPv6.
-FREE_A_RESULT = 1_000
 
 
 class Ledger:
@@ -129,8 +125,7 @@ class Ledger:
         self._most_members = most_members
         self._epoch = epoch
         self._origins = iter(origins)
-        self._own_origin = next(self._origins, 0)
-        self._own_sequence = 0
+        self._own = OwnResults(next(self._origins, 0))
         self._giving_up: set[Range] = set()
         self._ports = ports
         self._intake = Intake()
@@ -178,25 +173,9 @@ class Ledger:
     def delegated(self) -> list[Result]:
         """Return what settles all that the prior calls free and is not settled yet.
 
-        To be stored and replayed before the first event. Their payloads hold up to FREE_A_RESULT ranges of one kind.
+        To be stored and replayed before the first event.
         """
-        kinds: dict[str, list[Range]] = {}
-        for registry, status, part in self.account.free():
-            kinds.setdefault(f"{status} by the statistics of {registry}", []).append(part)
-        found = []
-        for reason, parts in kinds.items():
-            for at in range(0, len(parts), FREE_A_RESULT):
-                some = parts[at : at + FREE_A_RESULT]
-                asked = Range(some[0].family, some[0].first, some[0].first)
-                payload = pack([[each.first_bytes, each.last_bytes] for each in some])
-                self._own_sequence += 1
-                found.append(
-                    Result(
-                        *(self._own_origin, self._own_sequence, REGISTRIES[0], DELEGATED, asked, asked, None),
-                        *(reason, payload),
-                    )
-                )
-        return found
+        return list(self._own.delegated(self.account.free()))
 
     def _notice_time(self, now: float) -> None:
         """Begin, or make up for a time in which nobody could be heard: what is late then is late by our own fault."""
@@ -360,18 +339,9 @@ class Ledger:
 
     def _adopt(self, now: float) -> list[Instruction]:
         """Have what gossip knows, and whoever found it will not deliver, stored for a number in the accepted log."""
-        out: list[Instruction] = []
-        for origin, number, registry, block in self._hearsay.orphans(self.workers, now):
-            self._own_sequence += 1
-            reason = f"told by origin {origin} as number {number} and never delivered"
-            asked = Range(block.family, block.first, block.first)
-            out.append(
-                Store(
-                    (Result(self._own_origin, self._own_sequence, registry, ADOPTED, asked, block, None, reason, b""),)
-                )
-            )
-        self.counters["blocks_adopted"] += len(out)
-        return out
+        found = [self._own.adopted(*each) for each in self._hearsay.orphans(self.workers, now)]
+        self.counters["blocks_adopted"] += len(found)
+        return [Store((each,)) for each in found]
 
     def _pieces(self, after: int, end: int) -> Iterator[Discovered]:
         """Yield the accepted log after a number, piece by piece."""
@@ -468,11 +438,7 @@ class Ledger:
         for registry, asked in self.desk.hopeless():
             if asked not in self._giving_up:
                 self._giving_up.add(asked)
-                self._own_sequence += 1
-                reason = f"given up: {LOSSES_TO_GIVE_UP} workers or more were lost while they asked {registry} about it"
-                found.append(
-                    Result(self._own_origin, self._own_sequence, registry, ABANDONED, asked, asked, None, reason, b"")
-                )
+                found.append(self._own.abandoned(registry, asked))
         if not found:
             return []
         notes = [Note("block_abandoned", {"registry": each.registry, "at": str(each.asked)}, "error") for each in found]
@@ -482,13 +448,12 @@ class Ledger:
         """Have what bulk files hold stored, before anything is lent."""
         match event:
             case Import():
-                found = self.bulk.results(event, self._own_origin, self._own_sequence)
+                found = self.bulk.results(event, self._own)
             case Imported():
-                found = [self.bulk.result_of_file(event, self._own_origin, self._own_sequence + 1)]
+                found = [self.bulk.result_of_file(event, self._own)]
             case ImportOver():
                 self.bulk.over()
                 found = []
-        self._own_sequence += len(found)
         return [Store(tuple(found))] if found else []
 
     def _finish(self, now: float) -> list[Instruction]:
