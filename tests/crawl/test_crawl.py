@@ -157,7 +157,8 @@ def test_a_fleet_keeps_a_budget_and_uses_it(in_lab, table):
         await dumped(lab, table)
         for registry, own in (("ripencc", "193."), ("arin", "216.")):
             asked = [each for each in lab.practice.requests if each.registry == registry]
-            assert observer.shortest_s(asked, rate) >= 1.0
+            # A process of this machine can be held up after it has decided, as long as this one was.
+            assert observer.shortest_s(asked, rate) >= 1.0 - observer.longest_stall_s()
             # Transferred blocks are asked about when the other registry points here, maybe long after the rest.
             times = [each.time for each in asked if each.address.startswith(own)]
             assert len(times) > 200

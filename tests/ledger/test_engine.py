@@ -594,13 +594,6 @@ def test_slow_down_takes_all_permits_back_halves_the_rate_and_waits_as_told() ->
     assert ledger.budgets["ripencc"].rate == 5.0
 
 
-def test_each_registry_has_a_wait_of_its_own() -> None:
-    for wait_s, told, waited in ((300.0, None, 300.0), (300.0, 30.0, 30.0), (60.0, None, 60.0)):
-        budget = Budget(10.0, 10.0, wait_s)
-        assert budget.limit(100.0, told, 1.0)
-        assert budget.waits_s(100.0) == pytest.approx(waited)
-
-
 def test_a_second_slow_down_soon_after_takes_back_what_was_dealt_in_between() -> None:
     ledger = make_ledger("193.0.0.0/16", rate=10.0, host_rate=10.0)
     alice, bob = join(ledger), join(ledger, BOB)
