@@ -5,13 +5,14 @@ from __future__ import annotations
 import replies
 from hypothesis import given
 from hypothesis import strategies as st
-from stage import CRAWL, Host, asks, number, only_ask, sent, told
+from stage import CLOCK, CRAWL, Host, asks, number, only_ask, sent, told
 
 from whoismesh.addresses import Range, format_address
 from whoismesh.compounds import LeaseGrant
 from whoismesh.lanes.aims import LaneAims
-from whoismesh.lanes.events import Ask, Instruction
-from whoismesh.messages import Leases, PermitRequest, Return, Split, Yield
+from whoismesh.lanes.events import Ask, Instruction, Tick
+from whoismesh.lanes.outcomes import RETRY_S
+from whoismesh.messages import Leases, PermitRequest, Permits, Return, Split, Yield
 from whoismesh.prior import Aim
 from whoismesh.rangesets import RangeSet
 
@@ -162,3 +163,13 @@ def test_every_aim_is_asked_about_once_a_row_while_something_of_it_is_open(
     ]
     assert asked == wanted
     assert len(lane) == 0
+
+
+def test_a_question_that_failed_gets_a_permit_though_its_lease_had_all_of_its_questions() -> None:
+    host = Host(unlimited=())
+    aimed(host, "193.0.0.0/21", questions=1)
+    ask = only_ask(host.hear(Permits(CRAWL, "ripencc", CLOCK, (0.0,), 0.0)))
+    out = host.answer(ask, replies.broken)
+    out += host.do(Tick(), RETRY_S)
+    assert [each.count for each in sent(out, PermitRequest)] == [1]
+    assert only_ask(host.hear(Permits(CRAWL, "ripencc", CLOCK, (0.0,), 0.0))).address == ask.address

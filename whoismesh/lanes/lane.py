@@ -337,8 +337,12 @@ class Lane:
 
     @property
     def _askable(self) -> int:
-        """About how many questions there are beside those on their way: a gap may hold many aims."""
+        """About how many questions there are beside those on their way: a gap may hold many aims.
+
+        One that is to be asked again is asked, whatever its lease is good for: its gap does not go back.
+        """
         good_for = sum(max(0, lease.questions) for lease in self.leases.values())
+        good_for += sum(each.question is None for each in self.again)
         return int(min(good_for, max(len(self.open) - self._in_gaps, len(self.aims))))
 
     @property
