@@ -19,9 +19,9 @@ ENDPOINT = "inproc://zeromq.zap.01"
 VERSION = b"1.0"
 #: A client that is told 400 never tries again (libzmq's session ends); one that is told 300 does. A key that nobody has
 #: heard of may be on its way into the list, so only one that never can be is turned away for good.
+WELCOME, LATER, NEVER = b"200", b"300", b"400"
 #: One refusal in so many seconds is told of; all are counted. A hundred thousand must not fill a disk with lines.
 TOLD_S = 10.0
-WELCOME, LATER, NEVER = b"200", b"300", b"400"
 
 
 class Gatekeeper:
@@ -42,10 +42,6 @@ class Gatekeeper:
         socket.setsockopt(zmq.LINGER, 0)
         socket.bind(ENDPOINT)
         self._inbox = Inbox(socket, self._on_frames)
-
-    def close(self) -> None:
-        """Close it; nobody comes in any more."""
-        self._inbox.close()
 
     def _on_frames(self, frames: list[bytes]) -> None:
         # libzmq's own question: routing id, empty, version, request, domain, address, identity, mechanism, credentials.

@@ -84,23 +84,18 @@ class Findings:
         block: Block | None = None,
     ) -> Keep:
         """Give a result of a descent its number: `where` is what it speaks of, `asked` an address in it."""
-        self._sequence += 1
         address = Range(where.family, asked, asked)
-        result = Result(origin, self._sequence, registry, status, address, where, None, "", payload)
-        self.unacknowledged[origin, self._sequence] = now
-        return Keep(result, block)
+        result = Result(origin, self._sequence + 1, registry, status, address, where, None, "", payload)
+        return self._keep(result, block, now)
 
     def keep_disagreement(
         self, origin: int, lookup: Lookup, where: Range, fields: Iterable[str], payload: bytes, now: float
     ) -> Keep:
         """Give the other protocol's record of a network at `where` its number, with the fields in which it differs."""
-        self._sequence += 1
         reason = ", ".join(fields)
-        self.unacknowledged[origin, self._sequence] = now
-        result = Result(
-            origin, self._sequence, lookup.registry, DISAGREEMENT, lookup.asked, where, None, reason, payload
-        )
-        return Keep(result, None)
+        number = self._sequence + 1
+        result = Result(origin, number, lookup.registry, DISAGREEMENT, lookup.asked, where, None, reason, payload)
+        return self._keep(result, None, now)
 
     def acknowledged(self, origin: int, runs: Iterable[tuple[int, int]]) -> None:
         """Forget what is on the coordinator's disk: runs of (first, last) sequence numbers."""
