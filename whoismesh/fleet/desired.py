@@ -142,8 +142,8 @@ def desired_state(
 ) -> Desired:
     """Return what a host has to have. It coordinates, works or both, as it gets keys for it.
 
-    `address` is where the mesh reaches it, `coordinator` where it reaches the coordinator; `instance` tells that it is one
-    of EC2.
+    `address` is where the mesh reaches it, `coordinator` where it reaches the coordinator; `instance` tells that it is
+    one of EC2.
     """
     folders = [WantedFolder(str(WHEELS), 0o755, "root"), WantedFolder(str(SETTINGS), 0o755, "root")]
     files = [WantedFile(str(SYSUSERS), units.sysusers().encode(), 0o644, "root")]
