@@ -34,8 +34,8 @@ FOR_GOOD = "1 2 78"
 #: again, and the second is no failure of the unit.
 TRY_AGAIN = "75"
 
-#: @resources stays allowed: libzmq sets its threads' scheduling, and aborts where it may not. PrivateUsers= is not among
-#: them: it fails where there are no user namespaces, as in many containers, and adds little for who has no capabilities.
+#: @resources stays allowed: libzmq sets its threads' scheduling, and aborts where it may not. PrivateUsers= is left
+#: out: it fails where there are no user namespaces, as in many containers, and adds little without capabilities.
 _SANDBOX = """\
 UMask=0077
 NoNewPrivileges=yes
