@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,12 +86,13 @@ class Fleet:
 
     def fab(self, *words: str | Path, hosts: tuple[str, ...], config: Path | None = None) -> Done:
         """Run a task to its end."""
-        command = self.command(*words, hosts=hosts, config=config)
+        command, began = self.command(*words, hosts=hosts, config=config), time.monotonic()
         done = subprocess.run(
             command, cwd=self.folder, capture_output=True, text=True, timeout=TASK_S, env=ENVIRONMENT, check=False
         )
         assert "Traceback" not in done.stderr, done.stderr
-        print(f"--- fab {' '.join(map(str, words))}: {done.returncode}\n{done.stdout}{done.stderr}")
+        took_s = time.monotonic() - began
+        print(f"--- fab {' '.join(map(str, words))}: {done.returncode}, {took_s:.1f} s\n{done.stdout}{done.stderr}")
         return Done(done.returncode, done.stdout, done.stderr)
 
     def deploy(self, *words: str | Path, hosts: tuple[str, ...]) -> Done:

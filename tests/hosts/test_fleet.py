@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,7 @@ def test_from_nothing_to_an_exact_dump_and_back_with_hosts_that_fail(tmp_path: P
     living = everyone[:-1]
     with HostLab(*everyone) as lab:
         fleet = Fleet(lab, tmp_path, wheels, first_bytes=(61, 193), latency_s=0.4)
+        began = time.monotonic()
         before = [traces(lab, name) for name in living]
         # One host does not let us in, one is switched off while it is worked on.
         lab["shut"].run("systemctl", "stop", "ssh.service")
@@ -85,6 +87,7 @@ def test_from_nothing_to_an_exact_dump_and_back_with_hosts_that_fail(tmp_path: P
         lab["two"].run("mkdir", f"/etc/systemd/system/{WORKER_UNIT}.d")
         lab["two"].write(f"/etc/systemd/system/{WORKER_UNIT}.d/test.conf", "[Service]\nWatchdogSec=10\n")
         lab["two"].run("systemctl", "daemon-reload")
+        print(f"{time.monotonic() - began:.1f} s until all is deployed")
         watching = fleet.begin("follow", "--events", hosts=living)
         assert fleet.fab("start", hosts=living).code == 0
         rows = fleet.fab("status", "--json", hosts=living).json
