@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import shutil
@@ -99,16 +100,18 @@ class Fleet:
         """Deploy, with a Python that units can see."""
         return self.fab("deploy", *self.python, *words, hosts=hosts)
 
-    def begin(self, *words: str | Path, hosts: tuple[str, ...]) -> subprocess.Popen[str]:
-        """Start a task that goes on meanwhile."""
-        return subprocess.Popen(
-            self.command(*words, hosts=hosts),
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=ENVIRONMENT,
-        )
+    def begin(self, *words: str | Path, hosts: tuple[str, ...], output: Path | None = None) -> subprocess.Popen[str]:
+        """Start a task that goes on meanwhile; its output can be read from it at its end, or from a file."""
+        with contextlib.ExitStack() as stack:
+            stdout = subprocess.PIPE if output is None else stack.enter_context(open(output, "wb"))
+            return subprocess.Popen(
+                self.command(*words, hosts=hosts),
+                cwd=self.folder,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=ENVIRONMENT,
+            )
 
     def shown(self, host: str, unit: str, name: str) -> str:
         """Return a property of a unit."""

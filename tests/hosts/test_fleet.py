@@ -88,7 +88,8 @@ def test_from_nothing_to_an_exact_dump_and_back_with_hosts_that_fail(tmp_path: P
         lab["two"].write(f"/etc/systemd/system/{WORKER_UNIT}.d/test.conf", "[Service]\nWatchdogSec=10\n")
         lab["two"].run("systemctl", "daemon-reload")
         print(f"{time.monotonic() - began:.1f} s until all is deployed")
-        watching = fleet.begin("follow", "--events", hosts=living)
+        events = tmp_path / "events"
+        watching = fleet.begin("follow", "--events", hosts=living, output=events)
         assert fleet.fab("start", hosts=living).code == 0
         rows = fleet.fab("status", "--json", hosts=living).json
         assert {row["host"]: row["state"] for row in rows} == dict.fromkeys(living, "active")
@@ -112,11 +113,11 @@ def test_from_nothing_to_an_exact_dump_and_back_with_hosts_that_fail(tmp_path: P
         ]
 
         wait_until(lambda: fleet.shown("coord", COORDINATOR_UNIT, "ActiveState") == "inactive", "the end", 120)
+        last = {("coord", "crawl_done"), *((name, "worker_stopped") for name in ("one", "two", "shut"))}
+        wait_until(lambda: last <= told_of(events), "the last events of all hosts", WAIT_S)
         watching.send_signal(signal.SIGINT)
-        told, complaints = watching.communicate(timeout=WAIT_S)
+        _, complaints = watching.communicate(timeout=WAIT_S)
         assert watching.returncode == 0
-        events = {(each["host"], each["event"]) for each in map(json.loads, told.splitlines())}
-        assert {("coord", "crawl_done"), ("two", "worker_stopped"), ("one", "worker_stopped")} <= events
         assert "one: the connection was lost" in complaints or "one: its journal ended" in complaints
         assert "one: is there again" in complaints
         ended = {row["host"]: row for row in fleet.fab("status", "--json", hosts=living).json}
@@ -176,6 +177,12 @@ def test_strangers_are_refused_and_one_host_does_both(tmp_path: Path, wheels: Pa
         left = fleet.fab("down", "--discard-results", "--json", hosts=only).json
         assert left[0]["state"] == "changed" and left[0]["detail"] == "nothing is left"
         assert not lab["only"].path("/var/lib/whoismesh").exists()
+
+
+def told_of(events: Path) -> set[tuple[str, str]]:
+    """Return (host, event) of all that was told so far."""
+    lines = events.read_text().rpartition("\n")[0].splitlines()
+    return {(each["host"], each["event"]) for each in map(json.loads, lines)}
 
 
 def traces(lab: HostLab, name: str) -> str:
