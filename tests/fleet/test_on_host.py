@@ -182,21 +182,21 @@ def test_versions_are_there_whole_and_the_one_before_stays(tmp_path: Path, monke
     wheels.mkdir()
     pip = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
     shutil.copy(pip, wheels)
-    for version in ("1", "2", "3"):
-        made = make_wheel(wheels, version)
-        (venvs / version / "half").mkdir(parents=True)  # of an attempt that was cut
-        on_host.install(version, [pip.name, made])
-        (wheels / made).unlink()
-        assert on_host.installed() == {"digest": version, "version": version}
-        assert not (venvs / version / "half").exists()
-        said = subprocess.run(
-            [current / "bin" / "python", "-I", "-c", "import whoismesh; print(whoismesh.__version__)"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert said.stdout == f"{version}\n"
-    assert sorted(each.name for each in venvs.iterdir()) == ["2", "3"]
-    # It is there: nothing is done.
+    # Two versions that are there, and an attempt at the third that was cut.
+    for each in ("1", "2", "3"):
+        (venvs / each / "half").mkdir(parents=True)
+    current.symlink_to(venvs / "2")
+    on_host.install("3", [pip.name, make_wheel(wheels, "3")])
+    assert on_host.installed() == {"digest": "3", "version": "3"}
+    assert sorted(each.name for each in venvs.iterdir()) == ["2", "3"] and not (venvs / "3" / "half").exists()
+    said = subprocess.run(
+        [current / "bin" / "python", "-I", "-c", "import whoismesh; print(whoismesh.__version__)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "3\n"
+    # It is there: nothing is done, and nothing needed.
+    shutil.rmtree(wheels)
     on_host.install("3", [])
     assert on_host.installed()["digest"] == "3"
