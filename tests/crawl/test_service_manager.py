@@ -17,6 +17,7 @@ from whoismesh.practice.faults import Weather
 WATCHDOG_S = 2.0
 
 
+@pytest.mark.slow
 def test_a_crawl_s_daemons_tell_their_life(in_lab, table, tmp_path):
     async def crawl(lab):
         config = lab.config("193.104.0.0/15", "216.0.0.0/12")
@@ -56,6 +57,7 @@ def test_a_crawl_s_daemons_tell_their_life(in_lab, table, tmp_path):
     in_lab(crawl, weather=Weather(0.15))
 
 
+@pytest.mark.slow
 def test_a_stopped_loop_sends_nothing_and_a_signal_tells_of_the_end(in_lab, tmp_path):
     async def crawl(lab):
         config = lab.config(*SPACE)

@@ -11,6 +11,7 @@ from manager import Manager
 from metadata_service import ACTION, MISBEHAVIOURS, REBALANCE, MetadataService
 
 from whoismesh import instance_metadata, process
+from whoismesh.errors import UsageError
 from whoismesh.lanes.engine import DRAIN_S
 from whoismesh.practice.faults import Weather
 from whoismesh.spot import Away, Back, Interruption, Rebalance, SpotWatch
@@ -30,6 +31,7 @@ def count(daemon, event):
     return sum(name == event for name, _ in events(daemon))
 
 
+@pytest.mark.slow
 def test_a_worker_rests_and_then_leaves_and_another_finds_the_rest(in_lab, table, tmp_path):
     async def crawl(lab):
         config = lab.config(*SPACE)
@@ -124,6 +126,19 @@ def test_a_service_that_is_gone_changes_nothing(in_lab, table):
         assert not {"rebalance_recommended", "interruption_noticed"} & set(names)
 
     in_lab(crawl, weather=Weather(0.3))
+
+
+@pytest.mark.parametrize(
+    "url", ["169.254.169.254", "https://169.254.169.254", "http://", "http://h/latest", "http://u:p@h", "http://h:x"]
+)
+def test_an_address_that_is_none_is_a_usage_error(url):
+    with pytest.raises(UsageError, match=r"expected http://HOST\[:PORT\]"):
+        instance_metadata.parse_base(url)
+
+
+def test_an_address_is_a_host_and_perhaps_a_port():
+    for url in ("http://169.254.169.254", "http://[fd00:ec2::254]", "http://127.0.0.1:1338/"):
+        assert instance_metadata.parse_base(url) == url.rstrip("/")
 
 
 @pytest.mark.parametrize("what", MISBEHAVIOURS)
