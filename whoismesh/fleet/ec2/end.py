@@ -86,12 +86,14 @@ def end_run(
         left = left_of(aws, run, images=images)
         if not left:
             return []
+        before = left
         for line in _delete(aws, left):
             say(line)
         left = left_of(aws, run, images=images)
         if not left or time.monotonic() + poll_s > until:
             return left
-        time.sleep(poll_s)
+        if left == before or any(each.kind == "instance" for each in left):
+            time.sleep(poll_s)
 
 
 def terminate(

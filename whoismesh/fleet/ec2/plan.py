@@ -82,8 +82,8 @@ class Plan:
 
     @property
     def hours(self) -> float:
-        """The hours that the slowest registry needs; infinite where nobody is asked at all."""
-        return max((each.hours for each in self.paces), default=0.0)
+        """The hours that the slowest registry needs; where no settings tell, all that the guard allows."""
+        return max((each.hours for each in self.paces), default=self.max_hours)
 
     @property
     def useful(self) -> int | None:
@@ -93,7 +93,9 @@ class Plan:
     @property
     def total(self) -> float:
         """USD for the whole crawl at the dearest pool; a started hour counts whole, and the guard ends it in time."""
-        return self.at_most * min(max(1, math.ceil(self.hours)) if self.hours < math.inf else math.inf, self.guarded_h)
+        return self.at_most * min(
+            max(1.0, self.hours if math.isinf(self.hours) else math.ceil(self.hours)), self.guarded_h
+        )
 
     @property
     def guarded_h(self) -> float:
@@ -114,6 +116,8 @@ class Plan:
                 f"workers end after {self.max_hours:g} h (--max-hours), before the crawl would: "
                 "run `fab up` again then, or give more hours"
             )
+        if not self.paces:
+            found.append("without --config the crawl's hours are not known: reckoned for all of --max-hours")
         if any(each.work.basis == ESTIMATED for each in self.paces):
             found.append("lookups are an estimate from the density of 2018 where no prior (crawl.prior) tells")
         return found

@@ -18,4 +18,4 @@ def leaving(live: Sequence[Instance], count: int, prices: Mapping[tuple[str, str
     if not 0 < count <= len(workers):
         raise UsageError(f"shrink by {count}: expected 1 to {len(workers)}, the workers there are")
     oldest_first = sorted(workers, key=lambda each: (str(each.launched_at), each.id))
-    return sorted(reversed(oldest_first), key=lambda each: -prices.get((each.type, each.zone), 0.0))[:count]
+    return sorted(oldest_first[::-1], key=lambda each: -prices.get((each.type, each.zone), 0.0))[:count]
