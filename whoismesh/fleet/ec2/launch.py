@@ -128,11 +128,12 @@ def launch(aws: Aws, wanted: Wanted, say: Callable[[str], None]) -> Launched:
     ):
         there = census(aws, wanted.run)
         lacking = count - there.count(role)
+        launched.ids[role] = sorted(there.hidden.get(role, ()))
         if lacking <= 0:
             say(f"{there.count(role)} {role}{'s' * (count > 1)} there already")
             continue
         came = start_fleet(aws, wanted, role, lacking, pools, group, key_name, there.fleets, launched.errors)
-        launched.ids[role] = came
+        launched.ids[role] += came
         say(f"{len(came)} of {lacking} {role}{'s' * (lacking > 1)} launched")
         if role == COORDINATOR and not came:
             raise TryAgainError(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from whoismesh.errors import ConfigError, UsageError
+from whoismesh.errors import UsageError
 from whoismesh.fleet.ec2.requests import COORDINATOR_TYPES, WORKER_TYPES, X86_64
 from whoismesh.fleet.ec2.tags import checked_run
 
@@ -95,7 +95,7 @@ class FleetOptions:
 HELP = {
     "run": "name of the fleet; everything on EC2 carries it as a tag",
     "workers": "spot instances, beside one coordinator on demand",
-    "config": "the crawl's settings (TOML): its space, prior and budgets tell the hours (default: those of the last deploy)",
+    "config": "the crawl's settings (TOML), which tell the hours (default: those of the last deploy)",
     "arch": "x86_64 or arm64; the wheels are made where fab runs, so the same as there",
     "types": "types of instance for workers, with commas (default: a dozen small ones)",
     "coordinator-type": "type of the coordinator's instance (default: t3.medium or t4g.medium)",
@@ -113,8 +113,6 @@ HELP = {
     "days": "days of spot prices to look back",
     "json": "print JSON",
 }
-#: What no task but `plan` and `up` lets one choose.
-_SIZE = frozenset({"workers"})
 
 
 def takes_options(

@@ -17,5 +17,5 @@ def leaving(live: Sequence[Instance], count: int, prices: Mapping[tuple[str, str
     workers = [each for each in live if each.role == WORKER]
     if not 0 < count <= len(workers):
         raise UsageError(f"shrink by {count}: expected 1 to {len(workers)}, the workers there are")
-    oldest_first = sorted(workers, key=lambda each: (str(each.launched_at), each.id))
-    return sorted(oldest_first[::-1], key=lambda each: -prices.get((each.type, each.zone), 0.0))[:count]
+    youngest_first = sorted(workers, key=lambda each: (str(each.launched_at), each.id), reverse=True)
+    return sorted(youngest_first, key=lambda each: -prices.get((each.type, each.zone), 0.0))[:count]

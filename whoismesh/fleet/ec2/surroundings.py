@@ -22,13 +22,16 @@ SHORTEST_PREFIX = {4: 8, 6: 24}
 PUBLIC_KEYS = ("~/.ssh/id_ed25519.pub", "~/.ssh/id_rsa.pub")
 
 
-def find_image(aws: Aws, run: str, arch: str, given: str | None = None, login: str | None = None) -> Image:
-    """Return the image to launch: the one given, else the newest baked for the run, else Debian's.
+def find_image(
+    aws: Aws, run: str, arch: str, given: str | None = None, login: str | None = None, *, baked: bool = True
+) -> Image:
+    """Return the image to launch: the one given, else the newest `baked` for the run, else Debian's.
 
     Raises ConfigError if there is none, UsageError if it is for another architecture.
     """
     if arch not in DEBIAN:
         raise UsageError(f"--arch {arch}: expected {X86_64} or {ARM64}")
+    told = []
     if given:
         told = list(aws.pages("describe_images", "Images", ImageIds=[given]))
     else:
