@@ -50,7 +50,7 @@ _KINDS = (
     _Kind(
         "launch template", "describe_launch_templates", "LaunchTemplates", "LaunchTemplateId", "delete_launch_template"
     ),
-    _Kind("key pair", "describe_key_pairs", "KeyPairs", "KeyPairId", "delete_key_pair"),
+    _Kind("key pair", "describe_key_pairs", "KeyPairs", "KeyName", "delete_key_pair"),
     _Kind("volume", "describe_volumes", "Volumes", "VolumeId", "delete_volume", state="State"),
     _Kind("security group", "describe_security_groups", "SecurityGroups", "GroupId", "delete_security_group"),
 )

@@ -102,6 +102,6 @@ def pace(work: Mapping[str, Work], registries: Mapping[str, RegistrySettings], h
 
 
 def useful_hosts(paces: Iterable[Pace]) -> int | None:
-    """Return how many workers the budgets can use, None where they can use any number."""
+    """Return how many workers the budgets can use, None where they can use any number or nothing is known of them."""
     counts = [each.useful_hosts for each in paces]
-    return None if None in counts else max((each for each in counts if each), default=1)
+    return max((each for each in counts if each is not None), default=None) if None not in counts else None

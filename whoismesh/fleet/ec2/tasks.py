@@ -218,7 +218,7 @@ def end_workers(aws: Aws, run: str, gone: Sequence[Instance], waits: Waits | Non
 
 
 def down(
-    aws: Aws, run: str, *, images: bool, as_json: bool, say: Say, out: Say = print, waits: Waits | None = None
+    aws: Aws, run: str, say: Say, *, images: bool, as_json: bool, out: Say = print, waits: Waits | None = None
 ) -> int:
     """End all that carries a run's tag, and show that nothing is left; return 1 if something is."""
     waits = waits or Waits()
