@@ -68,7 +68,13 @@ def test_what_is_no_key_in_the_list_lets_nobody_in_and_is_told(folder: Path) -> 
     (folder / "allowed" / "odd.key").write_text("public-key = short\n")
     allowed = AllowList(folder)
     assert allowed.name_of(one.public) == "one"
-    assert "odd.key" in allowed.problem
+    (told,) = allowed.problems()
+    assert "odd.key: holds no key" in told
+    (folder / "allowed" / "odd.key").unlink()
+    assert allowed.problems() == ()
+    (folder / "allowed").rename(folder / "away")
+    assert allowed.problems() == (f"{folder / 'allowed'}: No such file or directory",)
+    assert allowed.name_of(one.public) == "one"
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "x" * 64, "a b", "ä"])

@@ -145,6 +145,7 @@ def deploy(run: Run, config: Path | None, *, python: str, install: bool, quiet: 
                 crawl.config,
                 address=address,
                 coordinator=address if host.coordinates else coordinator.get(),
+                instance=bool(host.instance),
                 coordinator_keys=fleet_keys.folder if host.coordinates else None,
                 worker_keys=worker_keys,
                 prior=crawl.prior,

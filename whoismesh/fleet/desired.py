@@ -134,6 +134,7 @@ def desired_state(
     *,
     address: str,
     coordinator: str,
+    instance: bool = False,
     coordinator_keys: Path | None,
     worker_keys: Path | None,
     prior: Sequence[Path] = (),
@@ -141,7 +142,8 @@ def desired_state(
 ) -> Desired:
     """Return what a host has to have. It coordinates, works or both, as it gets keys for it.
 
-    `address` is where the mesh reaches it, `coordinator` where it reaches the coordinator.
+    `address` is where the mesh reaches it, `coordinator` where it reaches the coordinator; `instance` tells that it is
+    one of EC2.
     """
     folders = [WantedFolder(str(WHEELS), 0o755, "root"), WantedFolder(str(SETTINGS), 0o755, "root")]
     files = [WantedFile(str(SYSUSERS), units.sysusers().encode(), 0o644, "root")]
@@ -170,7 +172,7 @@ def desired_state(
         folder, unit = f"{SETTINGS}/worker", WORKER_UNIT
         folders += [WantedFolder(f"{folder}{each}", 0o750, "group") for each in ("", "/keys")]
         files += _secrets(folder, worker_keys, config, unit)
-        text = units.worker_unit(coordinator, address)
+        text = units.worker_unit(coordinator, address, instance_metadata=instance)
         files.append(WantedFile(f"{UNIT_FOLDER}/{unit}", text.encode(), 0o644, "root", unit))
         named.append(unit)
     return Desired(tuple(folders), tuple(files), wheelhouse.digest, tuple(named))

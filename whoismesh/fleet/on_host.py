@@ -43,8 +43,8 @@ MODULES = ("venv", "ssl", "sqlite3", "zlib", "ctypes")
 #: What a message says of a command's output, characters.
 SHOWN = 400
 CHUNK_BYTES = 1 << 16
-#: A start waits for READY, a stop for the delivery of what is left: units.py has both times. These are beyond them.
-SYSTEMCTL_S, PIP_S, DUMP_S = 300, 600, 3600
+#: A start waits until a large ledger is read, a stop until what is left is delivered.
+SYSTEMCTL_S, PIP_S, DUMP_S = 900, 600, 3600
 
 Request = Dict[str, Any]  # noqa: UP006
 
@@ -256,6 +256,7 @@ def install(digest: str, wheels: List[str]) -> None:  # noqa: UP006
     """Make the virtual environment of these wheels, unless it is there, and have it used from now on."""
     venv, marker = VENVS / digest, VENVS / digest / "complete"
     before = installed()["digest"]
+    os.umask(0o022)  # the daemons' user runs it
     VENVS.mkdir(mode=0o755, exist_ok=True)
     if not marker.exists():
         remove(venv)  # of an attempt that was cut
@@ -279,6 +280,7 @@ def install(digest: str, wheels: List[str]) -> None:  # noqa: UP006
     for path in VENVS.iterdir():
         if path.name not in (digest, before):
             remove(path)
+    os.umask(0o077)
 
 
 def why(unit: str) -> str:
@@ -404,11 +406,11 @@ def pulled(request: Request) -> Request:
 
 
 def ours() -> List[Path]:  # noqa: UP006
-    """Return all of ours that is there, but the state."""
-    named = [SYSUSERS, PREFIX, SETTINGS, LOCK]
+    """Return all of ours that is there, but the state; the lock comes last."""
+    named = [SYSUSERS, PREFIX, SETTINGS]
     for unit in UNITS:
         named += [UNIT_FOLDER / unit, UNIT_FOLDER / f"{unit}.d"]
-    return [path for path in named if path.exists() or path.is_symlink()]
+    return [path for path in (*named, LOCK) if path.exists() or path.is_symlink()]
 
 
 def processes() -> List[int]:  # noqa: UP006
@@ -426,16 +428,15 @@ def processes() -> List[int]:  # noqa: UP006
 def leave(request: Request) -> Request:
     """Stop, disable and remove all of ours; the state only where that is wanted. Return what is left."""
     held = lock()
-    was = bool(ours()) or user_id() is not None or (STATE.exists() and request["discard"])
+    was = ours() != [LOCK] or user_id() is not None or (STATE.exists() and request["discard"])
     for unit in UNITS:
         if (UNIT_FOLDER / unit).exists():
             run("systemctl", "disable", "--quiet", "--now", unit, check=False, timeout_s=SYSTEMCTL_S)
             if unit_states()[unit]["ActiveState"] not in ("inactive", "failed"):
                 fail(f"{unit} does not stop")
     kept = STATE.exists() and any(STATE.rglob("*")) and not request["discard"]
-    for path in ours():
-        if path != LOCK:
-            remove(path)
+    for path in ours()[:-1]:
+        remove(path)
     if was:
         run("systemctl", "daemon-reload")
         run("systemctl", "reset-failed", *UNITS, check=False)

@@ -22,7 +22,7 @@ _SUDO = "sudo"
 #: Reads the program's length and the program, and leaves the rest of standard input to it.
 _LOADER = "import sys; i = sys.stdin.buffer; exec(compile(i.read(int(i.readline())), 'on_host', 'exec'))"
 _SCRIPT = """\
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C; export PATH LC_ALL; umask 077
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH LC_ALL=C; export PATH LC_ALL; umask 077
 for each in {candidates}; do
   "$each" -I -c 'import sys; sys.exit(sys.version_info[:2] != {version})' 2> /dev/null && exec "$each" -I -c {loader}
 done

@@ -12,14 +12,16 @@ from whoismesh.fleet.on_host import CURRENT, SETTINGS, STATE, USER
 
 #: The coordinator's four ports and a worker's two, from these on.
 COORDINATOR_PORT, WORKER_PORT = 7700, 7710
-#: A daemon that shows no progress for so long is killed and started again, seconds.
+#: Where an instance of EC2 learns about itself.
+INSTANCE_METADATA = "http://169.254.169.254"
+#: A daemon that shows no progress for so long is killed and started again, seconds; where it hung is in the journal.
 WATCHDOG_S = 60
 #: Rest before a start after a failure, seconds; a fleet whose coordinator is away tries for ever.
 RESTART_S = 5
-#: Reading a large ledger or prior takes its time; a start that takes longer than this has failed, seconds.
-START_S = 240
-#: Leases are given back and results delivered within 20 s; what takes longer than this is killed, seconds. Spot hosts
-#: have 120 s from the notice to the end.
+#: A start that shows no life for so long has failed, seconds. A coordinator that reads a large ledger shows it.
+START_S = 90
+#: Leases are given back and results delivered within 20 s, and daemons end themselves after 60; what takes longer than
+#: this is killed, seconds. Spot hosts have 120 s from the notice to the end.
 STOP_S = 90
 #: Open files: four a member for the coordinator, 1,000 members; far less for a worker.
 COORDINATOR_FILES, WORKER_FILES = 16_384, 8_192
@@ -30,6 +32,8 @@ FOR_GOOD = "1 2 78"
 #: again, and the second is no failure of the unit.
 TRY_AGAIN = "75"
 
+#: @resources stays allowed: libzmq sets its threads' scheduling, and aborts where it may not. PrivateUsers= is not
+#: here: it fails where there are no user namespaces, as in many containers, and adds little to a user without capabilities.
 _SANDBOX = """\
 UMask=0077
 NoNewPrivileges=yes
@@ -47,7 +51,6 @@ ProtectKernelModules=yes
 ProtectKernelTunables=yes
 PrivateDevices=yes
 PrivateTmp=yes
-PrivateUsers=yes
 RemoveIPC=yes
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
 RestrictNamespaces=yes
@@ -59,7 +62,7 @@ KeyringMode=private
 DevicePolicy=closed
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources @memlock
+SystemCallFilter=~@privileged
 SystemCallErrorNumber=EPERM
 """
 
@@ -72,10 +75,15 @@ def coordinator_unit(address: str, prior: Sequence[str] = (), bulk: Sequence[str
     return _unit("whoismesh coordinator", "coord", [*arguments, "--exit-when-done"], COORDINATOR_FILES)
 
 
-def worker_unit(coordinator: str, address: str) -> str:
-    """Return a worker's unit, with the addresses of the coordinator's host and its own."""
+def worker_unit(coordinator: str, address: str, *, instance_metadata: bool = False) -> str:
+    """Return a worker's unit, with the addresses of the coordinator's host and its own.
+
+    With `instance_metadata` it asks EC2 whether the instance is about to be taken away.
+    """
     arguments = ["whoismesh-worker", *_common("worker"), "--coord", endpoint(coordinator, COORDINATOR_PORT)]
-    return _unit("whoismesh worker", "worker", [*arguments, "--listen", endpoint(address, WORKER_PORT)], WORKER_FILES)
+    arguments += ["--listen", endpoint(address, WORKER_PORT)]
+    arguments += ["--instance-metadata", INSTANCE_METADATA] if instance_metadata else []
+    return _unit("whoismesh worker", "worker", arguments, WORKER_FILES)
 
 
 def sysusers() -> str:
@@ -113,6 +121,7 @@ Group={USER}
 StateDirectory=whoismesh/{role}
 StateDirectoryMode=0700
 WorkingDirectory={STATE}/{role}
+Environment=PYTHONFAULTHANDLER=1
 WatchdogSec={WATCHDOG_S}
 Restart=on-failure
 RestartSec={RESTART_S}
@@ -122,6 +131,7 @@ RestartForceExitStatus={TRY_AGAIN}
 TimeoutStartSec={START_S}
 TimeoutStopSec={STOP_S}
 LimitNOFILE={files}
+LimitCORE=0
 StandardOutput=journal
 StandardError=journal
 SyslogIdentifier=whoismesh-{role}

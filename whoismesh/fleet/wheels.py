@@ -23,6 +23,8 @@ SOURCES = ("pyproject.toml", "setup.cfg", "README.md", "LICENSE", "NOTICE", "bin
 #: Wheels made twice of the same sources are the same bytes: 1 January 2020.
 EPOCH = "1577836800"
 BUILD_S = 900
+#: Hidden from the units (ProtectHome).
+HOMES = ("/root/", "/home/", "/run/user/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Wheelhouse:
         python, wanted = tuple(facts["python"][:2]), _dotted(self.python)
         if python != self.python:
             return f"has Python {_dotted(python)}, not {wanted}: install {package(self.python)}, or give --python PATH"
+        if facts["executable"].startswith(HOMES):
+            return f"{facts['executable']} lies in a home, where no unit sees it: install {package(self.python)}"
         if facts["machine"] != self.machine:
             return f"is {facts['machine']}, and the wheels are for {self.machine}: run fab on a machine like the hosts"
         name, version = facts["libc"]
@@ -132,7 +136,7 @@ def _build(root: Path, versions: list[str], target: Path) -> None:
         )
         if done.returncode:
             told = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines()[-1:]
-            raise UnavailableError(f"pip wheel failed: {' '.join(told)[:500]}")
+            raise UnavailableError(f"pip wheel failed (is there a package index?): {' '.join(told)[:500]}")
         wheels.rename(target)
 
 
