@@ -1,7 +1,7 @@
 """A server between boto3 and moto: keeps each request, answers what moto cannot, and behaves as EC2 does on bad days.
 
-What EC2 does and moto does not, and is done here: a client token makes a repeated request the same one (and a different
-one an error), fleets of type instant are described by name only, prices, Debian's images, consoles with host keys, pages.
+What EC2 does and moto does not, and is done here: a client token makes a repeated request the same one, and a different
+one an error; instant fleets are described by name only; prices, Debian's images, consoles with host keys, pages.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class BetweenAws:
         items = "".join(
             f"<item><launchTemplateAndOverrides><overrides><instanceType>{kind}</instanceType><subnetId>{subnet}</subnetId>"
             "</overrides></launchTemplateAndOverrides><lifecycle>spot</lifecycle>"
-            "<errorCode>InsufficientInstanceCapacity</errorCode><errorMessage>There is no Spot capacity</errorMessage></item>"
+            "<errorCode>InsufficientInstanceCapacity</errorCode><errorMessage>none</errorMessage></item>"
             for kind, subnet in dry
         )
         return f"<errorSet>{items}</errorSet>" if items else ""
@@ -236,7 +236,7 @@ class BetweenAws:
         return Answer(200, body.encode())
 
     def _DescribeSpotPriceHistory(self, call: Call) -> Answer:  # noqa: N802
-        """Two changes for each type and zone, seven to a page."""
+        """Two changes for each type and zone, thirty to a page."""
         now = datetime.now(UTC)
         rows = []
         for at, (kind, zone) in enumerate((k, z) for k in call.values("InstanceType") for z in ("a", "b", "c")):
@@ -248,7 +248,7 @@ class BetweenAws:
                     f"<availabilityZone>{REGION}{zone}</availabilityZone></item>"
                 )
         begin = int(call.parameters.get("NextToken") or 0)
-        end = begin + 7
+        end = begin + 30
         token = f"<nextToken>{end}</nextToken>" if end < len(rows) else "<nextToken></nextToken>"
         body = (
             f"<DescribeSpotPriceHistoryResponse><requestId>0</requestId><spotPriceHistorySet>{''.join(rows[begin:end])}"
@@ -304,7 +304,7 @@ def _handler(between: BetweenAws) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(answer.body)
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             pass
 
     return Handler

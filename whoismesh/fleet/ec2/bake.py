@@ -114,7 +114,7 @@ def _image(aws: Aws, wanted: Wanted, host: FleetHost, version: str, now: datetim
     return image
 
 
-def older_images(aws: Aws, run: str) -> list[tuple[str, str, str]]:
+def images_of(aws: Aws, run: str) -> list[tuple[str, str, str]]:
     """Return (id, when, version) of a run's images, the newest first."""
     told = aws.pages("describe_images", "Images", Owners=["self"], Filters=tags.of_run(run))
     found = [(each["ImageId"], str(each.get("CreationDate")), tags.read(each).get(tags.IMAGE, "")) for each in told]

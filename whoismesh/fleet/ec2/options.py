@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -115,24 +116,37 @@ HELP = {
 }
 
 
+def help_for(without: frozenset[str] = frozenset(), **more: str) -> dict[str, str]:
+    """Return the help of the options but some, and of a task's own parameters."""
+    own = {name.replace("_", "-"): text for name, text in more.items()}
+    return own | {name: text for name, text in HELP.items() if name.replace("-", "_") not in without}
+
+
+#: The default of a parameter that has none.
+REQUIRED: Any = inspect.Parameter.empty
+
+
 def takes_options(
-    *more: inspect.Parameter, without: frozenset[str] = frozenset()
+    more: Mapping[str, Any] | None = None, without: frozenset[str] = frozenset()
 ) -> Callable[[Any], Callable[..., int]]:
-    """Give a task one parameter for each option, and hand it a FleetOptions, checked; `more` come before them."""
+    """Give a task a parameter for each option but some, behind `more` of its own (names and defaults).
+
+    The task is called with a FleetOptions, checked, and its own by name.
+    """
 
     def decorate(body: Callable[..., int]) -> Callable[..., int]:
         names = [each for each in fields(FleetOptions) if each.name not in without]
 
+        @functools.wraps(body)
         def run(context: Any, *args: Any, **given: Any) -> int:
             options = {each.name: given.pop(each.name) for each in names if each.name in given}
-            return body(context, *args, FleetOptions(**options).checked(), **given)
+            return body(context, FleetOptions(**options).checked(), *args, **given)
 
-        run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [
                 inspect.Parameter("context", kind),
-                *more,
+                *(inspect.Parameter(name, kind, default=default) for name, default in (more or {}).items()),
                 *(inspect.Parameter(each.name, kind, default=each.default) for each in names),
             ]
         )
@@ -143,3 +157,10 @@ def takes_options(
 
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
+
+
+def counted(text: str) -> int:
+    """Return a number of hosts. Raises UsageError."""
+    if not text.isdecimal() or not 0 < int(text) <= MOST_WORKERS:
+        raise UsageError(f"{text!r}: expected a number of workers, 1 to {MOST_WORKERS}")
+    return int(text)

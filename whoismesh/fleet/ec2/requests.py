@@ -18,6 +18,7 @@ from whoismesh.errors import UsageError
 from whoismesh.fleet.ec2 import tags
 from whoismesh.fleet.ec2.user_data import guard_script
 from whoismesh.fleet.hosts import COORDINATOR
+from whoismesh.fleet.units import COORDINATOR_PORT, WORKER_PORT
 
 X86_64, ARM64 = "x86_64", "arm64"
 #: Ten types at least, of several families, sizes and generations: each is a pool of its own, and the more there are the
@@ -41,8 +42,8 @@ DEBIAN = {
     ARM64: "/aws/service/debian/release/12/latest/arm64",
 }
 DEBIAN_LOGIN = "admin"
-#: First and last port of each daemon, as the units name them.
-MESH_PORTS = ((7700, 7703), (7710, 7711))
+#: First and last port of each daemon: a coordinator listens on four in a row, a worker on two.
+MESH_PORTS = ((COORDINATOR_PORT, COORDINATOR_PORT + 3), (WORKER_PORT, WORKER_PORT + 1))
 SSH_PORT = 22
 #: EC2 takes so many overrides in one request.
 MOST_OVERRIDES = 300

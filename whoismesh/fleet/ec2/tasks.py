@@ -149,27 +149,17 @@ def plan(options: FleetOptions, folder: Path, out: Say = print) -> int:
 # -- up and grow ------------------------------------------------------------------------------------------------------
 
 
-def up(options: FleetOptions, folder: Path, say: Say, waits: Waits | None = None, aws: Aws | None = None) -> Report:
-    """Launch what a run lacks, wait until it runs, and learn its host keys.
-
-    Raises TooDearError beyond the caps, TryAgainError where there is no coordinator, and what `Aws` raises.
-    """
-    waits = waits or Waits()
-    aws = aws or Aws()
-    # What needs no launch to be found wrong comes first.
+def wanted_fleet(aws: Aws, options: FleetOptions, *, baked: bool = True) -> Wanted:
+    """Return the fleet that options stand for in this account; nothing is made. Raises UsageError, ConfigError."""
+    # What is wrong here is found before EC2 is asked.
     key = "" if options.key_name else read_public_key(Path(options.public_key) if options.public_key else None)
     cidrs = operator_cidrs(options.given_cidrs, open_to_all=options.open_to_all)
-    found = reckon(aws, options, folder / "crawl.toml")
-    if refusals := found.refusals(options.max_price, options.max_total):
-        raise planning.TooDearError(f"nothing was launched: {'; '.join(refusals)}")
-    say(f"{options.workers} workers: {found.expected:.2f} USD an hour, at most {found.at_most:.2f}")
-    for remark in found.remarks:
-        say(f"note: {remark}")
     places = find_places(aws, options.given_subnets)
-    wanted = Wanted(
+    login = options.login or None
+    return Wanted(
         run=options.run,
         workers=options.workers,
-        image=find_image(aws, options.run, options.arch, options.image or None, options.login or None),
+        image=find_image(aws, options.run, options.arch, options.image or None, login, baked=baked),
         places=places,
         worker_pools=find_pools(aws, options.worker_types, places),
         coordinator_pools=find_pools(aws, (options.coordinating_type,), places),
@@ -178,6 +168,22 @@ def up(options: FleetOptions, folder: Path, say: Say, waits: Waits | None = None
         public_key=key,
         key_name=options.key_name,
     )
+
+
+def up(options: FleetOptions, folder: Path, say: Say, waits: Waits | None = None, aws: Aws | None = None) -> Report:
+    """Launch what a run lacks, wait until it runs, and learn its host keys.
+
+    Raises TooDearError beyond the caps, TryAgainError where there is no coordinator, and what `Aws` raises.
+    """
+    waits = waits or Waits()
+    aws = aws or Aws()
+    wanted = wanted_fleet(aws, options)
+    found = reckon(aws, options, folder / "crawl.toml")
+    if refusals := found.refusals(options.max_price, options.max_total):
+        raise planning.TooDearError(f"nothing was launched: {'; '.join(refusals)}")
+    say(f"{options.workers} workers: {found.expected:.2f} USD an hour, at most {found.at_most:.2f}")
+    for remark in found.remarks:
+        say(f"note: {remark}")
     launched = launch(aws, wanted, say)
     ids = [one for group in launched.ids.values() for one in group]
     live = wait_until_running(aws, options.run, ids, waits.running_s, waits.poll_s)
@@ -187,6 +193,13 @@ def up(options: FleetOptions, folder: Path, say: Say, waits: Waits | None = None
     # Spot instances may be gone again by now.
     still = {each.id for each in instances(aws, options.run, LIVE)}
     return Report(options.workers, tuple(each for each in fleet if each.id in still), unknown, launched)
+
+
+def show(report: Report, *, as_json: bool, out: Say = print) -> int:
+    """Show what came of a launch; return 0. Raises TryAgainError unless the coordinator and a worker are ready."""
+    out(json.dumps(report.as_map()) if as_json else report.as_text())
+    report.checked()
+    return 0
 
 
 def grow(options: FleetOptions, count: int, folder: Path, say: Say, waits: Waits | None = None) -> Report:
