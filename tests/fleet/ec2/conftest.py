@@ -5,6 +5,7 @@ The helpers beside these tests are plain modules; importlib mode leaves the sear
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,29 +15,33 @@ from moto.server import ThreadedMotoServer
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from between_aws import REGION, BetweenAws
+from between_aws import BetweenAws
+
+from whoismesh.fleet.ec2.aws import Aws
 
 
 @pytest.fixture(scope="module")
-def moto_port() -> Iterator[int]:
+def between(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BetweenAws]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it writes a line a request
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
-    yield server.get_host_and_port()[1]
+    between = BetweenAws(server.get_host_and_port()[1])
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("AWS_PROFILE", raising=False)
+        for name, value in between.environment(tmp_path_factory.mktemp("aws")).items():
+            environment.setenv(name, value)
+        yield between
+    between.close()
     server.stop()
 
 
 @pytest.fixture
-def ec2(moto_port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[BetweenAws]:
-    """Serve a fresh account, and point boto3 at it as an operator would: by variables and a folder of AWS's own."""
-    between = BetweenAws(moto_port)
+def ec2(between: BetweenAws) -> BetweenAws:
+    """Serve a fresh account, to which boto3 comes as it does to the real one: by what is in the environment."""
     between.reset()
-    for name, value in between.environment(tmp_path).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    yield between
-    between.close()
+    return between
 
 
-@pytest.fixture
-def region() -> str:
-    return REGION
+@pytest.fixture(scope="module")
+def aws(between: BetweenAws) -> Aws:
+    return Aws()

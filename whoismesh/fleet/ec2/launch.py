@@ -66,11 +66,11 @@ class Launched:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """What there is of a run: live instances, those that fleets launched and EC2 does not list yet, and the fleets."""
+    """What there is of a run: live instances; by role the fleets, and what they launched and EC2 does not list yet."""
 
     live: tuple[Instance, ...]
     hidden: dict[str, frozenset[str]]
-    fleets: tuple[str, ...]
+    fleets: dict[str, tuple[str, ...]]
 
     def count(self, role: str) -> int:
         """Return how many there are of a role."""
@@ -83,16 +83,19 @@ def census(aws: Aws, run: str, now: datetime | None = None) -> Census:
     listed = instances(aws, run, (*NOT_GONE, "terminated"))
     known = {each.id for each in listed}
     hidden: dict[str, set[str]] = {}
+    of_role: dict[str, list[str]] = {}
     for each in fleets:
+        role = tags.read(each).get(tags.ROLE, "")
+        of_role.setdefault(role, []).append(str(each["FleetId"]))
         created = each.get("CreateTime")
         if created is not None and (now or datetime.now(UTC)) - created > SHOWN_AFTER:
             continue
         ids = {one for group in each.get("Instances") or () for one in group.get("InstanceIds") or ()}
-        hidden.setdefault(tags.read(each).get(tags.ROLE, ""), set()).update(ids - known)
+        hidden.setdefault(role, set()).update(ids - known)
     return Census(
         tuple(each for each in listed if each.state in LIVE),
         {role: frozenset(ids) for role, ids in hidden.items()},
-        tuple(sorted(each["FleetId"] for each in fleets)),
+        {role: tuple(sorted(names)) for role, names in of_role.items()},
     )
 
 
@@ -132,7 +135,9 @@ def launch(aws: Aws, wanted: Wanted, say: Callable[[str], None]) -> Launched:
         if lacking <= 0:
             say(f"{there.count(role)} {role}{'s' * (count > 1)} there already")
             continue
-        came = start_fleet(aws, wanted, role, lacking, pools, group, key_name, there.fleets, launched.errors)
+        came = start_fleet(
+            aws, wanted, role, lacking, pools, group, key_name, there.fleets.get(role, ()), launched.errors
+        )
         launched.ids[role] += came
         say(f"{len(came)} of {lacking} {role}{'s' * (lacking > 1)} launched")
         if role == COORDINATOR and not came:
@@ -157,8 +162,8 @@ def start_fleet(
     template = ensure_template(
         aws, requests.launch_template(wanted.run, role, wanted.image, group, key_name, wanted.max_hours)
     )
-    # The group is made anew with each life of a run, and each fleet that is known changes what is lacking: a token is
-    # used again only by who saw nothing of what it brought.
+    # The group is made anew with each life of a run, and each fleet of the role that was answered is known by its tag,
+    # also one that brought nothing: a token is used again only by who saw nothing of what it brought.
     token = requests.client_token(wanted.run, group, role, *fleets)
     try:
         answer = aws.ec2("create_fleet", **requests.fleet(wanted.run, role, template, count, pools, token))
