@@ -187,6 +187,9 @@ class BetweenAws:
             parameters.setdefault("MaxResults", str(self.page))
         sent = urlencode(parameters).encode()
         answer = self.forward(method, path, {**headers, "Content-Length": str(len(sent))}, sent)
+        if call.action == "DeleteFleets" and b"No instances specified" in answer.body:
+            # moto has the fleet deleted by now, and stumbles over there being nothing to terminate.
+            return Answer(200, b"<DeleteFleetsResponse><requestId>0</requestId></DeleteFleetsResponse>")
         if put_tags and answer.status == 200:
             put_tags()
         if errors and answer.status == 200:

@@ -16,8 +16,7 @@ from whoismesh.fleet.ec2.launch import (
     Launched,
     Wanted,
     census,
-    ensure_group,
-    ensure_key,
+    prepare,
     start_fleet,
     told_errors,
     wait_until_running,
@@ -57,26 +56,14 @@ def bake(
     capacity or takes too long.
     """
     waits = waits or Waits()
-    group = ensure_group(aws, wanted.run, wanted.places[0].vpc, wanted.cidrs)
-    key_name = ensure_key(aws, wanted)
+    ground = prepare(aws, wanted)
     launched = Launched()
     there = census(aws, wanted.run)
     builders = [each.id for each in there.live if each.role == tags.BUILDER]
     try:
         if not builders:
-            builders = start_fleet(
-                *(
-                    aws,
-                    wanted,
-                    tags.BUILDER,
-                    1,
-                    wanted.coordinator_pools,
-                    group,
-                    key_name,
-                    there.fleets,
-                    launched.errors,
-                )
-            )
+            pools = wanted.coordinator_pools
+            builders = start_fleet(aws, wanted, ground, tags.BUILDER, 1, pools, there, launched.errors)
         if not builders:
             raise TryAgainError(f"no builder: {told_errors(launched.errors)}")
         say(f"builder {builders[0]} launched")

@@ -56,6 +56,14 @@ class Wanted:
     key_name: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The id of a run's security group, and the name of the key pair that lets the operator in."""
+
+    group: str
+    key_name: str
+
+
 @dataclass(slots=True)
 class Launched:
     """What came of a launch: ids by role, and of each pool that had nothing how often and why."""
@@ -122,8 +130,7 @@ def run_fleets(aws: Aws, run: str) -> list[dict[str, Any]]:
 
 def launch(aws: Aws, wanted: Wanted, say: Callable[[str], None]) -> Launched:
     """Launch what is lacking: first the coordinator, then workers. Raises TryAgainError if there is no coordinator."""
-    group = ensure_group(aws, wanted.run, wanted.places[0].vpc, wanted.cidrs)
-    key_name = ensure_key(aws, wanted)
+    ground = prepare(aws, wanted)
     launched = Launched()
     for role, count, pools in (
         (COORDINATOR, 1, wanted.coordinator_pools),
@@ -135,9 +142,7 @@ def launch(aws: Aws, wanted: Wanted, say: Callable[[str], None]) -> Launched:
         if lacking <= 0:
             say(f"{there.count(role)} {role}{'s' * (count > 1)} there already")
             continue
-        came = start_fleet(
-            aws, wanted, role, lacking, pools, group, key_name, there.fleets.get(role, ()), launched.errors
-        )
+        came = start_fleet(aws, wanted, ground, role, lacking, pools, there, launched.errors)
         launched.ids[role] += came
         say(f"{len(came)} of {lacking} {role}{'s' * (lacking > 1)} launched")
         if role == COORDINATOR and not came:
@@ -147,24 +152,29 @@ def launch(aws: Aws, wanted: Wanted, say: Callable[[str], None]) -> Launched:
     return launched
 
 
+def prepare(aws: Aws, wanted: Wanted) -> Ground:
+    """Make what instances stand on, as far as it is not there."""
+    return Ground(ensure_group(aws, wanted.run, wanted.places[0].vpc, wanted.cidrs), ensure_key(aws, wanted))
+
+
 def start_fleet(
     aws: Aws,
     wanted: Wanted,
+    ground: Ground,
     role: str,
     count: int,
     pools: Sequence[Pool],
-    group: str,
-    key_name: str,
-    fleets: Iterable[str],
+    there: Census,
     errors: Counter[tuple[str, str, str]],
 ) -> list[str]:
     """Ask for instances of a role; return the ids of those that came, and count what did not by pool and reason."""
     template = ensure_template(
-        aws, requests.launch_template(wanted.run, role, wanted.image, group, key_name, wanted.max_hours)
+        aws,
+        requests.launch_template(wanted.run, role, wanted.image, ground.group, ground.key_name, wanted.max_hours),
     )
     # The group is made anew with each life of a run, and each fleet of the role that was answered is known by its tag,
     # also one that brought nothing: a token is used again only by who saw nothing of what it brought.
-    token = requests.client_token(wanted.run, group, role, *fleets)
+    token = requests.client_token(wanted.run, ground.group, role, *there.fleets.get(role, ()))
     try:
         answer = aws.ec2("create_fleet", **requests.fleet(wanted.run, role, template, count, pools, token))
     except AwsError as error:
