@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,28 +87,31 @@ class Fleet:
 
     def fab(self, *words: str | Path, hosts: tuple[str, ...], config: Path | None = None) -> Done:
         """Run a task to its end."""
-        command = self.command(*words, hosts=hosts, config=config)
+        command, began = self.command(*words, hosts=hosts, config=config), time.monotonic()
         done = subprocess.run(
             command, cwd=self.folder, capture_output=True, text=True, timeout=TASK_S, env=ENVIRONMENT, check=False
         )
         assert "Traceback" not in done.stderr, done.stderr
-        print(f"--- fab {' '.join(map(str, words))}: {done.returncode}\n{done.stdout}{done.stderr}")
+        took_s = time.monotonic() - began
+        print(f"--- fab {' '.join(map(str, words))}: {done.returncode}, {took_s:.1f} s\n{done.stdout}{done.stderr}")
         return Done(done.returncode, done.stdout, done.stderr)
 
     def deploy(self, *words: str | Path, hosts: tuple[str, ...]) -> Done:
         """Deploy, with a Python that units can see."""
         return self.fab("deploy", *self.python, *words, hosts=hosts)
 
-    def begin(self, *words: str | Path, hosts: tuple[str, ...]) -> subprocess.Popen[str]:
-        """Start a task that goes on meanwhile."""
-        return subprocess.Popen(
-            self.command(*words, hosts=hosts),
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=ENVIRONMENT,
-        )
+    def begin(self, *words: str | Path, hosts: tuple[str, ...], output: Path | None = None) -> subprocess.Popen[str]:
+        """Start a task that goes on meanwhile; its output can be read from it at its end, or from a file."""
+        with contextlib.ExitStack() as stack:
+            stdout = subprocess.PIPE if output is None else stack.enter_context(open(output, "wb"))
+            return subprocess.Popen(
+                self.command(*words, hosts=hosts),
+                cwd=self.folder,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=ENVIRONMENT,
+            )
 
     def shown(self, host: str, unit: str, name: str) -> str:
         """Return a property of a unit."""

@@ -41,9 +41,7 @@ def pull(run: Run, target: Path) -> Pulled:
     try:
         with run.connect(run.coordinator) as connection:
             with open(part, "wb") as file:
-                size = ask_for_bytes(connection, {"do": "dump"}, lambda chunk: _write(file, chunk), timeout_s=PULL_S)[
-                    "size"
-                ]
+                size = ask_for_bytes(connection, {"do": "dump"}, file.write, timeout_s=PULL_S)["size"]
                 os.fsync(file.fileno())
                 came = file.tell()
             if came != size:
@@ -71,7 +69,3 @@ def told(pulled: Pulled) -> str:
     share = 100 * pulled.settled / pulled.space if pulled.space else 100.0
     state = "complete" if pulled.complete else f"not complete yet: {share:.1f} % of the space is settled"
     return f"{pulled.file}: {pulled.networks} networks, {state} ({pulled.bytes:,} bytes in {pulled.seconds:.1f} s)"
-
-
-def _write(file: object, chunk: bytes) -> None:
-    file.write(chunk)  # type: ignore[attr-defined]

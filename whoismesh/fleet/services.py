@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -98,10 +98,7 @@ def rows_of(host: FleetHost, told: dict[str, Any]) -> list[Row]:
         if state == "activating" and shown["SubState"] == "auto-restart":
             state = "restarting"
         # What a daemon said last stays there after its end; how it ended says more.
-        ended = shown["ExecMainStatus"] not in ("", "0") or shown["Result"] != "success"
-        status = shown["StatusText"]
-        if state != "active" and ended:
-            status = f"{shown['Result']}, exit code {shown['ExecMainStatus']}"
+        status = shown["StatusText"] if state == "active" else _ended(shown)
         found.append(
             Row(
                 host.name,
@@ -115,6 +112,13 @@ def rows_of(host: FleetHost, told: dict[str, Any]) -> list[Row]:
             )
         )
     return found
+
+
+def _ended(shown: Mapping[str, str]) -> str:
+    number = shown["ExecMainStatus"]
+    if shown["Result"] in ("success", "exit-code"):
+        return f"ended with {number}" if shown["ActiveEnterTimestamp"] else ""
+    return f"ended by {shown['Result']} {number}"
 
 
 def status(run: Run) -> list[Row]:

@@ -34,7 +34,7 @@ from whoismesh.fleet.hosts import FleetHost
 #: Seconds for a connection, the server's first words and the proof of our key, where ssh's configuration does not say.
 CONNECT_S = 10
 #: A peer that acknowledges nothing for so long is gone; it is knocked at that often, seconds.
-SILENT_S, KNOCK_S = 20, 5
+SILENT_S, KNOCK_S = 15, 5
 #: Nothing that we ask is answered at such length; the dump goes to a file.
 MOST_BYTES = 4 * 1024 * 1024
 CHUNK_BYTES = 1 << 16
@@ -170,7 +170,7 @@ class Connection:
         sent: Iterable[bytes] = (),
         *,
         timeout_s: float,
-        received: Callable[[bytes], None] | None = None,
+        received: Callable[[bytes], object] | None = None,
     ) -> Ran:
         """Run a command, with bytes on its standard input; its output comes back, or goes to `received` as it comes.
 

@@ -52,7 +52,7 @@ def ask(
 
 
 def ask_for_bytes(
-    connection: Connection, request: Mapping[str, Any], received: Callable[[bytes], None], *, timeout_s: float
+    connection: Connection, request: Mapping[str, Any], received: Callable[[bytes], object], *, timeout_s: float
 ) -> dict[str, Any]:
     """Likewise, where bytes follow the answer: they go to `received` as they come."""
     head = bytearray()

@@ -23,6 +23,8 @@ START_S = 90
 #: Leases are given back and results delivered within 20 s, and daemons end themselves after 60; what takes longer than
 #: this is killed, seconds. Spot hosts have 120 s from the notice to the end.
 STOP_S = 90
+#: Time for the words of one that hung, seconds.
+ABORT_S = 10
 #: Open files: four a member for the coordinator, 1,000 members; far less for a worker.
 COORDINATOR_FILES, WORKER_FILES = 16_384, 8_192
 
@@ -32,8 +34,8 @@ FOR_GOOD = "1 2 78"
 #: again, and the second is no failure of the unit.
 TRY_AGAIN = "75"
 
-#: @resources stays allowed: libzmq sets its threads' scheduling, and aborts where it may not. PrivateUsers= is not
-#: here: it fails where there are no user namespaces, as in many containers, and adds little to a user without capabilities.
+#: @resources stays allowed: libzmq sets its threads' scheduling, and aborts where it may not. PrivateUsers= is left
+#: out: it fails where there are no user namespaces, as in many containers, and adds little without capabilities.
 _SANDBOX = """\
 UMask=0077
 NoNewPrivileges=yes
@@ -130,6 +132,7 @@ SuccessExitStatus={TRY_AGAIN}
 RestartForceExitStatus={TRY_AGAIN}
 TimeoutStartSec={START_S}
 TimeoutStopSec={STOP_S}
+TimeoutAbortSec={ABORT_S}
 LimitNOFILE={files}
 LimitCORE=0
 StandardOutput=journal
