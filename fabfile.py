@@ -26,6 +26,7 @@ COMMON = {
     "coordinator": "which of the hosts that -H names coordinates (default: the first)",
     "known-hosts": "file with the hosts' keys (default: the run's own, else ssh's)",
 }
+PYTHON = "path of the hosts' Python, where it is not in their search path"
 MANY = COMMON | {"at-once": "hosts worked on at once", "json": "print JSON", "failed": "only hosts that failed before"}
 #: Options that `grow` has no use for, and those that `bake` has none for.
 SIZE = frozenset({"workers"})
@@ -50,7 +51,7 @@ def wheels(context: Context, run: str = RUN) -> int:
     help=MANY
     | {
         "config": "the crawl's settings (TOML); without it those of the last deploy",
-        "python": "path of the hosts' Python, where it is not in their search path",
+        "python": PYTHON,
         "install": "install Python by apt-get where it is missing",
     }
 )
@@ -176,19 +177,24 @@ def up(context: Context, options: FleetOptions) -> int:
     return on_ec2.show(on_ec2.up(options, FOLDERS / options.run, say), as_json=options.json)
 
 
-@fleet_task(help=help_for(SIZE, count="workers to add"))
-@takes_options({"count": REQUIRED}, without=SIZE)
-def grow(context: Context, options: FleetOptions, count: str) -> int:
+@fleet_task(help=help_for(SIZE, count="workers to add", python=PYTHON))
+@takes_options({"count": REQUIRED, "python": ""}, without=SIZE)
+def grow(context: Context, options: FleetOptions, count: str, python: str = "") -> int:
     """Add spot workers: launch, deploy as before, start. fab grow 3"""
-    return lifecycle.grow(context, options, counted(count))
+    return lifecycle.grow(context, options, counted(count), python=python)
 
 
 @fleet_task(
-    help={"count": "workers to end: the dearest, then the youngest", "run": COMMON["run"], "json": MANY["json"]}
+    help={
+        "count": "workers to end: the dearest, then the youngest",
+        "run": COMMON["run"],
+        "python": PYTHON,
+        "json": MANY["json"],
+    }
 )
-def shrink(context: Context, count: str, run: str = RUN, json: bool = False) -> int:
+def shrink(context: Context, count: str, run: str = RUN, python: str = "", json: bool = False) -> int:
     """Drain and end workers on EC2, and revoke their keys. fab shrink 2"""
-    return lifecycle.shrink(context, run, counted(count), in_json=json)
+    return lifecycle.shrink(context, run, counted(count), python=python, in_json=json)
 
 
 @fleet_task(help=help_for(NO_PLAN, replace="delete the run's older images", list_only="show its images, make none"))

@@ -82,7 +82,8 @@ class Fleet:
 
     def command(self, *words: str | Path, hosts: tuple[str, ...], config: Path | None = None) -> list[str]:
         """Return a call of fab at the seat, for hosts of the lab."""
-        fab = [BIN / "fab", "-r", PROJECT, "-S", config or self.lab.ssh_config, "-H", ",".join(hosts)]
+        fab = [BIN / "fab", "-r", PROJECT, "-S", config or self.lab.ssh_config]
+        fab += ["-H", ",".join(hosts)] if hosts else []
         return [*self.lab.into_seat, *map(str, fab), *map(str, words)]
 
     def fab(self, *words: str | Path, hosts: tuple[str, ...], config: Path | None = None) -> Done:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +26,8 @@ IMAGES = {"amd64": "ami-760aaa0f", "arm64": "ami-0e9271c829888680e"}
 #: USD an hour, in the order in which the pools come; each later pool is a tenth of a cent dearer.
 CHEAPEST = 0.0031
 
+#: All that an answer says of one instance.
+_INSTANCE = re.compile(rb"<instanceId>(i-[0-9a-f]+)</instanceId>.*?(?=<instanceId>|\Z)", re.DOTALL)
 _KEY_BODY = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20"
 
 
@@ -91,10 +94,13 @@ class BetweenAws:
     #: So many items a page, where the caller does not say.
     page: int | None = None
     consoles: Callable[[str], str] = console_of
+    #: Addresses and ssh keys of hosts that stand for the instances, in the order in which these are first described.
+    machines: Sequence[tuple[str, str]] = ()
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._client: Any = None
+        self._stands_for: dict[str, int] = {}
         self._tokens: dict[tuple[str, str], tuple[str, Answer]] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -110,7 +116,6 @@ class BetweenAws:
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
             "AWS_SECRET_ACCESS_KEY": "not-a-secret",
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -190,6 +195,8 @@ class BetweenAws:
         if call.action == "DeleteFleets" and b"No instances specified" in answer.body:
             # moto has the fleet deleted by now, and stumbles over there being nothing to terminate.
             return Answer(200, b"<DeleteFleetsResponse><requestId>0</requestId></DeleteFleetsResponse>")
+        if call.action == "DescribeInstances" and self.machines:
+            answer.body = _INSTANCE.sub(self._as_machine, answer.body)
         if put_tags and answer.status == 200:
             put_tags()
         if errors and answer.status == 200:
@@ -250,6 +257,14 @@ class BetweenAws:
             self.past().create_tags(Resources=[each["SnapshotId"] for each in devices], Tags=marks)
 
         return put
+
+    def _as_machine(self, found: re.Match[bytes]) -> bytes:
+        address, _ = self.machines[self._stands_for.setdefault(found[1].decode(), len(self._stands_for))]
+        return re.sub(rb"<(ipA|privateIpA)ddress>[^<]*<", rb"<\1ddress>" + address.encode() + b"<", found[0])
+
+    def machine_console(self, instance: str) -> str:
+        """Return the console of an instance that a machine stands for."""
+        return console_of(instance).replace(host_key(instance), self.machines[self._stands_for[instance]][1])
 
     def _DescribeFleets(self, call: Call) -> Answer | None:  # noqa: N802 - named as EC2 does
         if call.values("FleetId"):

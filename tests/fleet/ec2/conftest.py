@@ -27,7 +27,8 @@ def between(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BetweenAws]:
     server.start()
     between = BetweenAws(server.get_host_and_port()[1])
     with pytest.MonkeyPatch.context() as environment:
-        environment.delenv("AWS_PROFILE", raising=False)
+        for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION"):
+            environment.delenv(name, raising=False)
         for name, value in between.environment(tmp_path_factory.mktemp("aws")).items():
             environment.setenv(name, value)
         yield between

@@ -315,7 +315,6 @@ def test_without_network_region_or_credentials_it_says_so(ec2: BetweenAws, monke
     with pytest.raises(ConfigError, match="no AWS credentials"):
         instances(Aws(), RUN)
     monkeypatch.delenv("AWS_REGION")
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(ConfigError, match="no AWS region"):
         Aws()
 

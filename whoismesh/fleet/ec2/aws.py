@@ -5,11 +5,13 @@
 - Retries are botocore's (mode standard: throttling and broken connections, with growing waits); its defaults of three
   attempts and a minute of silence suit neither a throttled account nor somebody who waits.
 - botocore makes up a client token where none is given, a new one for each call: what must not happen twice gets ours.
-- AWS_ENDPOINT_URL, AWS_PROFILE, AWS_REGION and the files of `aws configure` are botocore's business and work as ever.
+- AWS_ENDPOINT_URL, AWS_PROFILE and the files of `aws configure` are botocore's business and work as ever; of the two
+  variables that name a region it knows AWS_DEFAULT_REGION alone, AWS's own command line AWS_REGION first.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -69,11 +71,11 @@ class Aws:
             user_agent_extra="whoismesh",
         )
         try:
-            self._session = boto3.session.Session(region_name=region)
+            self._session = boto3.session.Session(region_name=region or os.environ.get("AWS_REGION") or None)
         except Exception as error:
             raise _explained("configuration", error) from None
         if not self._session.region_name:
-            raise ConfigError("no AWS region: set AWS_REGION, give --region, or run `aws configure`")
+            raise ConfigError("no AWS region: set AWS_REGION, or run `aws configure`")
         self.region: str = self._session.region_name
 
     def call(self, service: str, operation: str, **request: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from whoismesh.fleet.run import FOLDERS, find_run, say, width
 from whoismesh.fleet.ssh import Access, known_hosts_files
 
 
-def grow(context: Any, options: FleetOptions, count: int) -> int:
+def grow(context: Any, options: FleetOptions, count: int, *, python: str = "") -> int:
     """Launch workers and bring them in; return the exit code. Raises what `tasks.grow` does."""
     folder = FOLDERS / options.run
     report = tasks.grow(options, count, folder, say)
@@ -31,13 +31,13 @@ def grow(context: Any, options: FleetOptions, count: int) -> int:
         say(f"nothing was deployed from here before: fab deploy --run {options.run} --config FILE, then fab start")
         return 0
     run = find_run(context, options.run)
-    outcomes = on_hosts.bring_in(run, report.new, quiet=options.json)
+    outcomes = on_hosts.bring_in(run, report.new, python=python, quiet=options.json)
     if not options.json:
         print(table(outcomes, width()), flush=True)
     return 1 if any(each.state == FAILED for each in outcomes) else 0
 
 
-def shrink(context: Any, name: str, count: int, *, in_json: bool) -> int:
+def shrink(context: Any, name: str, count: int, *, python: str = "", in_json: bool) -> int:
     """Drain workers, end them, and revoke their keys; return the exit code.
 
     One that cannot be drained ends all the same: what it had not delivered is looked up again.
@@ -55,7 +55,7 @@ def shrink(context: Any, name: str, count: int, *, in_json: bool) -> int:
         state, what = (FAILED, "still ending") if one in left else (CHANGED, "ended")
         outcomes.append(Outcome(one, state, f"{what}; {how}", stopped.seconds))
     try:
-        outcomes += [each for each in on_hosts.revoke(run, names, quiet=in_json) if each.state == FAILED]
+        outcomes += [each for each in on_hosts.revoke(run, names, python=python, quiet=in_json) if each.state == FAILED]
     except WhoismeshError as error:
         outcomes.append(Outcome("keys", FAILED, f"the coordinator still lets them in: {error}"))
     return _told(outcomes, in_json)

@@ -24,10 +24,10 @@ from whoismesh.fleet.there import as_root, ask
 from whoismesh.fleet.wheels import make_wheelhouse
 
 
-def bring_in(run: Run, new: frozenset[str], *, quiet: bool) -> list[Outcome]:
+def bring_in(run: Run, new: frozenset[str], *, python: str, quiet: bool) -> list[Outcome]:
     """Deploy to new workers, and to the coordinator, who must know their keys; then start the new ones."""
     chosen = tuple(host for host in run.hosts if host.coordinates or host.instance in new)
-    deployed = deploying.deploy(replace(run, chosen=chosen), None, python="", install=False, quiet=quiet)
+    deployed = deploying.deploy(replace(run, chosen=chosen), None, python=python, install=False, quiet=quiet)
     failed = {each.host for each in deployed if each.state == FAILED}
     start = tuple(host for host in chosen if not host.coordinates and host.name not in failed)
     started = {each.host: each for each in services.start(replace(run, chosen=start), quiet=quiet)}
@@ -39,7 +39,7 @@ def drain(run: Run, names: Sequence[str], *, quiet: bool) -> list[Outcome]:
     return services.stop(replace(run, chosen=tuple(host for host in run.hosts if host.name in names)), quiet=quiet)
 
 
-def revoke(run: Run, names: Sequence[str], *, quiet: bool) -> list[Outcome]:
+def revoke(run: Run, names: Sequence[str], *, python: str, quiet: bool) -> list[Outcome]:
     """Take the keys of hosts that are gone off the list, here and at the coordinator."""
     folder = run.folder / "keys"
     revoked = 0
@@ -52,7 +52,7 @@ def revoke(run: Run, names: Sequence[str], *, quiet: bool) -> list[Outcome]:
     left = tuple(host for host in run.hosts if host.name not in names)
     coordinators = tuple(host for host in left if host.coordinates)
     told = replace(run, hosts=left, chosen=coordinators)
-    return deploying.deploy(told, None, python="", install=False, quiet=quiet)
+    return deploying.deploy(told, None, python=python, install=False, quiet=quiet)
 
 
 def at_stake(run: Run) -> str:

@@ -1,0 +1,99 @@
+"""`fab` from `up` to `down`: EC2 is moto's, and its instances are hosts of the lab."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fleet_at_seat import Fleet, wheelhouse
+from lab import HostLab
+
+from whoismesh.fleet.on_host import WORKER_UNIT
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("hosts_can_be_made"), pytest.mark.timeout(300)]
+
+EC2 = Path(__file__).parents[1] / "fleet" / "ec2" / "ec2_at_seat.py"
+
+
+class FleetOfEc2(Fleet):
+    """An operator whose boto3 finds EC2 at the seat's loopback."""
+
+    def serve_ec2(self) -> None:
+        """Serve an account whose instances will be the hosts of the lab, in their order."""
+        machines = [each for name in self.lab.names for each in (self.lab[name].address, self.lab[name].public_key)]
+        process = self.lab.start(sys.executable, EC2, *machines, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        none = self.folder / "none"
+        self.variables = {
+            "AWS_ENDPOINT_URL": process.stdout.readline().decode().strip(),
+            "AWS_REGION": "eu-west-1",
+            "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+            "AWS_CONFIG_FILE": str(none),
+            "AWS_SHARED_CREDENTIALS_FILE": str(none),
+        }
+
+    def command(self, *words: str | Path, hosts: tuple[str, ...] = (), config: Path | None = None) -> list[str]:
+        """Return a call of fab at the seat; hosts are found by their tag."""
+        before = len(self.lab.into_seat)
+        called = super().command(*words, hosts=(), config=config)
+        return [
+            *called[:before],
+            "env",
+            *(f"{name}={value}" for name, value in self.variables.items()),
+            *called[before:],
+        ]
+
+
+@pytest.fixture
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.getbasetemp()
+    # Under xdist each process has a folder of its own in one that all share.
+    return wheelhouse(base.parent if base.name.startswith("popen-") else base)
+
+
+def test_a_fleet_is_launched_grows_shrinks_and_ends(tmp_path: Path, wheels: Path) -> None:
+    with HostLab("coord", "one", "two") as lab:
+        # Long enough for all that follows.
+        fleet = FleetOfEc2(lab, tmp_path, wheels, first_bytes=(61, 193, 200), latency_s=1.0)
+        fleet.serve_ec2()
+        options = ["--config", fleet.config, "--login", "root", "--operator-cidr", f"{lab['coord'].address}/24"]
+        options += ["--public-key", lab.key.with_suffix(".pub")]
+        launched = fleet.fab("up", "--workers", "1", *options, "--json", hosts=()).json["hosts"]
+        assert [each["address"] for each in launched] == [lab["coord"].address, lab["one"].address]
+        # Known by their consoles alone: nobody was asked, and nothing else is known.
+        pinned = (tmp_path / "fleet" / "whoismesh" / "known_hosts").read_text().splitlines()
+        assert [line.split()[1:3] for line in pinned] == [lab[name].public_key.split()[:2] for name in ("coord", "one")]
+
+        assert set(fleet.deploy("--config", fleet.config, "--json", hosts=()).states.values()) == {"changed"}
+        assert fleet.fab("start", hosts=()).code == 0
+        assert allowed(lab) == {f"{launched[1]['instance']}.key"}
+
+        grown = fleet.fab("grow", "1", *fleet.python, *options, hosts=())
+        assert grown.code == 0
+        rows = fleet.fab("status", "--json", hosts=()).json
+        assert [row["state"] for row in rows] == ["active"] * 3
+        assert len(allowed(lab)) == 2
+        # One that the last look did not know has its line now, the others theirs as before.
+        assert (tmp_path / "fleet" / "whoismesh" / "known_hosts").read_text().splitlines()[:2] == pinned
+
+        gone = fleet.fab("shrink", "1", *fleet.python, "--json", hosts=()).json
+        assert [(each["state"], each["detail"]) for each in gone] == [("changed", "ended; drained")]
+        assert gone[0]["host"] not in {each["instance"] for each in launched}  # of two alike the younger
+        assert fleet.shown("two", WORKER_UNIT, "ActiveState") == "inactive"
+        assert fleet.shown("one", WORKER_UNIT, "ActiveState") == "active"
+        assert allowed(lab) == {f"{launched[1]['instance']}.key"}
+
+        early = fleet.fab("pull", "--json", hosts=()).json
+        assert not early["complete"]
+        refused = fleet.fab("down", hosts=())
+        assert refused.code == 1 and "nothing was ended: its complete results were not pulled" in refused.errors
+        assert fleet.fab("down", "--discard-results", "--json", hosts=()).json == []
+        assert "no instance carries its tag" in fleet.fab("status", hosts=()).errors
+
+
+def allowed(lab: HostLab) -> set[str]:
+    """Return whose keys the coordinator lets in."""
+    return set(lab["coord"].run("ls", "/etc/whoismesh/coord/keys/allowed").split())
