@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,8 +57,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_fleet_is_launched_grows_shrinks_and_ends(tmp_path: Path, wheels: Path) -> None:
     with HostLab("coord", "one", "two") as lab:
-        # Long enough for all that follows.
-        fleet = FleetOfEc2(lab, tmp_path, wheels, first_bytes=(61, 193, 200), latency_s=1.0)
+        fleet = FleetOfEc2(lab, tmp_path, wheels, first_bytes=(61, 193), latency_s=0.1)
+        # It outlasts all that follows.
+        fleet.config.write_text(re.sub(r"(?m)^rate = .*", "rate = 0.5", fleet.config.read_text()))
         fleet.serve_ec2()
         options = ["--config", fleet.config, "--login", "root", "--operator-cidr", f"{lab['coord'].address}/24"]
         options += ["--public-key", lab.key.with_suffix(".pub")]
@@ -71,8 +73,9 @@ def test_a_fleet_is_launched_grows_shrinks_and_ends(tmp_path: Path, wheels: Path
         assert fleet.fab("start", hosts=()).code == 0
         assert allowed(lab) == {f"{launched[1]['instance']}.key"}
 
-        grown = fleet.fab("grow", "1", *fleet.python, *options, hosts=())
-        assert grown.code == 0
+        grown = fleet.fab("grow", "1", *fleet.python, *options, "--json", hosts=()).json
+        assert [each["new"] for each in grown["hosts"]] == [False, False, True]
+        assert [each["state"] for each in grown["outcomes"]] == ["changed", "changed"]
         rows = fleet.fab("status", "--json", hosts=()).json
         assert [row["state"] for row in rows] == ["active"] * 3
         assert len(allowed(lab)) == 2

@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from whoismesh.addresses import Range
 from whoismesh.iana import by_registry, delegations
 from whoismesh.prior import Prior
 from whoismesh.rangesets import RangeSet
 from whoismesh.registries import REGISTRIES
-from whoismesh.settings import RegistrySettings
+
+if TYPE_CHECKING:
+    from whoismesh.settings import RegistrySettings
 
 #: Blocks that somebody holds in the registries' statistics of October 2018, by family: how densely space is registered,
 #: where no prior tells.

@@ -24,17 +24,19 @@ def grow(context: Any, options: FleetOptions, count: int, *, python: str = "") -
     """Launch workers and bring them in; return the exit code. Raises what `tasks.grow` does."""
     folder = FOLDERS / options.run
     report = tasks.grow(options, count, folder, say)
-    tasks.show(report, as_json=options.json)
-    if not report.new:
-        return 1
-    if not (folder / "crawl.toml").is_file():
-        say(f"nothing was deployed from here before: fab deploy --run {options.run} --config FILE, then fab start")
-        return 0
-    run = find_run(context, options.run)
-    outcomes = on_hosts.bring_in(run, report.new, python=python, quiet=options.json)
+    outcomes: list[Outcome] = []
     if not options.json:
+        print(report.as_text(), flush=True)
+    if report.new and (folder / "crawl.toml").is_file():
+        run = find_run(context, options.run)
+        outcomes = on_hosts.bring_in(run, report.new, python=python, quiet=options.json)
+    elif report.new:
+        say(f"nothing was deployed from here before: fab deploy --run {options.run} --config FILE, then fab start")
+    if options.json:
+        print(json.dumps({**report.as_map(), "outcomes": [asdict(each) for each in outcomes]}))
+    elif outcomes:
         print(table(outcomes, width()), flush=True)
-    return 1 if any(each.state == FAILED for each in outcomes) else 0
+    return 1 if not report.new or any(each.state == FAILED for each in outcomes) else 0
 
 
 def shrink(context: Any, name: str, count: int, *, python: str = "", in_json: bool) -> int:

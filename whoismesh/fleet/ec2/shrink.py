@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from whoismesh.errors import UsageError
-from whoismesh.fleet.ec2.inventory import Instance
 from whoismesh.fleet.hosts import WORKER
+
+if TYPE_CHECKING:
+    from whoismesh.fleet.ec2.inventory import Instance
 
 
 def leaving(live: Sequence[Instance], count: int, prices: Mapping[tuple[str, str], float]) -> list[Instance]:
