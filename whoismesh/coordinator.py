@@ -22,7 +22,8 @@ from typing import Any
 import zmq
 
 from whoismesh import process
-from whoismesh.bulk.files import FileReport, check_files, read_files
+from whoismesh.bulk.files import check_files
+from whoismesh.bulk.importing import import_files
 from whoismesh.command import ASN_HELP, BULK_HELP, prior_arguments, prior_flags, run_command, settings_arguments
 from whoismesh.compounds import Result
 from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
@@ -34,9 +35,6 @@ from whoismesh.ledger.events import (
     Collected,
     Event,
     Finish,
-    Import,
-    Imported,
-    ImportOver,
     Instruction,
     Note,
     Publish,
@@ -83,8 +81,6 @@ MOST_WAITING_BYTES = 8 * 1024 * 1024
 #: One step of the start (SQLite looks the ledger through, the prior is read, 10,000 results are taken up) may take so
 #: long, seconds: a ledger of 20 GB at 50 MB/s.
 START_STEP_S, STEP_RESULTS = 400.0, 10_000
-#: A step of an import may take so many watchdog periods where a commit may take one: SQLite sorts millions of ranges.
-IMPORT_PERIODS = 10.0
 
 #: Connections of a member (leases, results, feed, an exchange), and files of the coordinator's own and of listeners.
 MEMBER_FILES, OWN_FILES = 4, 200
@@ -121,7 +117,6 @@ class Coordinator:
         self._waiting_bytes = 0
         self._dropped = 0
         self._allowed: AllowList | None = None
-        self._key_problems: tuple[str, ...] = ()
         self._gatekeeper: Gatekeeper | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -365,16 +360,8 @@ class Coordinator:
         self._notifier.status(status_line(told))
 
     def _tell_key_problems(self) -> None:
-        """Say once of each file on the list of keys that is none: it lets nobody in."""
-        if self._allowed is None:
-            return
-        found = self._allowed.problems()
-        for problem in found:
-            if problem not in self._key_problems:
-                self._carry_out(Note("key_unusable", {"reason": problem}, "warning"))
-        if self._key_problems and not found:
-            self._carry_out(Note("keys_usable"))
-        self._key_problems = found
+        for problem in self._allowed.new_problems() if self._allowed is not None else ():
+            self._carry_out(Note("key_unusable", {"reason": problem}, "warning"))
 
     def _finish(self, finish: Finish) -> None:
         if finish.complete:
@@ -403,44 +390,28 @@ class Coordinator:
     # -- bulk files ---------------------------------------------------------------------------------------------
 
     async def _import(self) -> None:
-        """Let the engine take in what bulk files hold, as fast as the disk takes it, until all is read or all stops."""
-        ledger = self._ledger
-        steps = read_files(self._settings.bulk, ledger.coverage.space, self._state, ledger.bulk.imported)
-        executor = ThreadPoolExecutor(1, "bulk")
         try:
-            while True:
-                with self._notifier.expecting("reading bulk files", IMPORT_PERIODS):
-                    step = await self._loop.run_in_executor(executor, next, steps, None)
-                if step is None:
-                    break
-                while self._waiting_bytes > MOST_WAITING_BYTES and not self._stop.is_set():
-                    await asyncio.sleep(0.01)
-                if self._stop.is_set():
-                    return
-                networks = tuple((each.registry, each.range, each.payload) for each in step.networks)
-                self._event(Import(networks, step.progress))
-                if step.done is not None:
-                    self._import_done(step.done)
-            self._event(ImportOver())
-        except sqlite3.Error as error:
-            self._failure = disk_error(self._state, "bulk files cannot be imported", error)
-            self._stop.set()
-        except OSError as error:
-            self._failure = TryAgainError(f"crawl.bulk: {error.filename}: cannot be read: {error.strerror}")
+            await import_files(
+                self._settings.bulk,
+                self._state,
+                self._ledger,
+                self._notifier,
+                room=self._room,
+                on_event=self._event,
+                on_note=self._carry_out,
+            )
+        except WhoismeshError as error:
+            self._failure = error
             self._stop.set()
         except Exception:
             self._stop.set()  # a bug of ours: to be seen at once, and not to be waited for
             raise
-        finally:
-            await self._loop.run_in_executor(executor, steps.close)
-            executor.shutdown(wait=False)
 
-    def _import_done(self, report: FileReport) -> None:
-        for problem in report.problems:
-            self._carry_out(Note("bulk_malformed", {"where": problem}, "warning"))
-        self._carry_out(Note("bulk_read", report.to_map()))
-        if report.whole:
-            self._event(Imported(report.digest, report.to_map()))
+    async def _room(self) -> bool:
+        """Wait until the disk has caught up; return whether to go on."""
+        while self._waiting_bytes > MOST_WAITING_BYTES and not self._stop.is_set():
+            await asyncio.sleep(0.01)
+        return not self._stop.is_set()
 
     # -- group commit -------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -49,7 +50,7 @@ async def watch(base: str, engine: SpotWatch, on_news: Callable[[Instruction], N
                 event = await _ask(session, fetch)
                 continue
             wait_s = engine.wake_at - time.monotonic()
-            if wait_s == float("inf"):
+            if wait_s == math.inf:
                 return
             await asyncio.sleep(wait_s)
             event = Tick()

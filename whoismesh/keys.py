@@ -63,6 +63,7 @@ class AllowList:
         self._names: dict[bytes, str] = {}
         self._read_at: int | None = None
         self._problems: tuple[str, ...] = ()
+        self._told: tuple[str, ...] = ()
         try:
             self._look()
         except OSError as error:
@@ -81,6 +82,11 @@ class AllowList:
             # What was read last goes on counting.
             return (f"{self._folder}: {error.strerror}",)
         return self._problems
+
+    def new_problems(self) -> list[str]:
+        """Return what is wrong and was not when this was asked before."""
+        before, self._told = self._told, self.problems()
+        return [problem for problem in self._told if problem not in before]
 
     def _look(self) -> None:
         # Files come and go by renaming, which the folder's own time shows.

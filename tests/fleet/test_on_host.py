@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import ensurepip
 import hashlib
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +160,43 @@ def test_requests_are_a_line_after_the_program() -> None:
         ask(here, {"do": "nothing"}, [b"file"], python=sys.executable)  # type: ignore[arg-type]
     size, _, rest = here.sent.partition(b"\n")
     assert json.loads(rest[int(size) :].splitlines()[0]) == {"do": "nothing"} and rest.endswith(b"\nfile")
+
+
+def make_wheel(folder: Path, version: str) -> str:
+    """Write a wheel of a program that says its version."""
+    name, info = f"whoismesh-{version}-py3-none-any.whl", f"whoismesh-{version}.dist-info"
+    with zipfile.ZipFile(folder / name, "w") as wheel:
+        wheel.writestr("whoismesh/__init__.py", f"__version__ = {version!r}\n")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: whoismesh\nVersion: {version}\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    return name
+
+
+def test_versions_are_there_whole_and_the_one_before_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheels, venvs, current = tmp_path / "wheels", tmp_path / "venvs", tmp_path / "current"
+    for name, path in (("WHEELS", wheels), ("VENVS", venvs), ("CURRENT", current)):
+        monkeypatch.setattr(on_host, name, path)
+    wheels.mkdir()
+    pip = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
+    shutil.copy(pip, wheels)
+    # Two versions that are there, and an attempt at the third that was cut.
+    for each in ("1", "2", "3"):
+        (venvs / each / "half").mkdir(parents=True)
+    current.symlink_to(venvs / "2")
+    on_host.install("3", [pip.name, make_wheel(wheels, "3")])
+    assert on_host.installed() == {"digest": "3", "version": "3"}
+    assert sorted(each.name for each in venvs.iterdir()) == ["2", "3"] and not (venvs / "3" / "half").exists()
+    said = subprocess.run(
+        [current / "bin" / "python", "-I", "-c", "import whoismesh; print(whoismesh.__version__)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "3\n"
+    # It is there: nothing is done, and nothing needed.
+    shutil.rmtree(wheels)
+    on_host.install("3", [])
+    assert on_host.installed()["digest"] == "3"

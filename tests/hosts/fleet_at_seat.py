@@ -80,15 +80,18 @@ class Fleet:
                 lab[name].run("mount", "--bind", sys.base_prefix, "/opt/python")
         self.python = () if SYSTEM_PYTHON.exists() else ("--python", OWN_PYTHON)
 
-    def command(self, *words: str | Path, hosts: tuple[str, ...], config: Path | None = None) -> list[str]:
+    def command(
+        self, *words: str | Path, hosts: tuple[str, ...], config: Path | None = None, give_up_s: int = 10
+    ) -> list[str]:
         """Return a call of fab at the seat, for hosts of the lab."""
-        fab = [BIN / "fab", "-r", PROJECT, "-S", config or self.lab.ssh_config]
+        fab = [BIN / "fab", "-r", PROJECT, "-S", config or self.lab.ssh_config, "-t", give_up_s]
         fab += ["-H", ",".join(hosts)] if hosts else []
         return [*self.lab.into_seat, *map(str, fab), *map(str, words)]
 
-    def fab(self, *words: str | Path, hosts: tuple[str, ...], config: Path | None = None) -> Done:
+    def fab(self, *words: str | Path, hosts: tuple[str, ...], config: Path | None = None, give_up_s: int = 10) -> Done:
         """Run a task to its end."""
-        command, began = self.command(*words, hosts=hosts, config=config), time.monotonic()
+        command = self.command(*words, hosts=hosts, config=config, give_up_s=give_up_s)
+        began = time.monotonic()
         done = subprocess.run(
             command, cwd=self.folder, capture_output=True, text=True, timeout=TASK_S, env=ENVIRONMENT, check=False
         )

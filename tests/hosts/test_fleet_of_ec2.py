@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fleet_at_seat import Fleet, wheelhouse
 from lab import HostLab
+from waiting import wait_until
 
+from whoismesh.fleet.ec2.user_data import GUARD, guard_script
 from whoismesh.fleet.on_host import WORKER_UNIT
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("hosts_can_be_made"), pytest.mark.timeout(300)]
@@ -36,10 +40,10 @@ class FleetOfEc2(Fleet):
             "AWS_SHARED_CREDENTIALS_FILE": str(none),
         }
 
-    def command(self, *words: str | Path, hosts: tuple[str, ...] = (), config: Path | None = None) -> list[str]:
+    def command(self, *words: str | Path, hosts: tuple[str, ...] = (), **more: Any) -> list[str]:
         """Return a call of fab at the seat; hosts are found by their tag."""
         before = len(self.lab.into_seat)
-        called = super().command(*words, hosts=(), config=config)
+        called = super().command(*words, hosts=(), **more)
         return [
             *called[:before],
             "env",
@@ -100,3 +104,16 @@ def test_a_fleet_is_launched_grows_shrinks_and_ends(tmp_path: Path, wheels: Path
 def allowed(lab: HostLab) -> set[str]:
     """Return whose keys the coordinator lets in."""
     return set(lab["coord"].run("ls", "/etc/whoismesh/coord/keys/allowed").split())
+
+
+def test_an_instance_ends_itself_in_time() -> None:
+    with HostLab("only") as lab:
+        host = lab["only"]
+        host.write("/root/user-data", guard_script(2.0))
+        host.run("sh", "/root/user-data")
+        assert host.run("systemctl", "is-enabled", f"{GUARD}.timer").strip() == "enabled"  # after a restart, too
+        shown = host.run("systemctl", "show", f"{GUARD}.timer", "--property=NextElapseUSecRealtime", "--value").strip()
+        left = datetime.strptime(shown, "%a %Y-%m-%d %H:%M:%S %Z").replace(tzinfo=UTC) - datetime.now(UTC)
+        assert timedelta(hours=1.8) < left <= timedelta(hours=2)
+        host.run("systemctl", "start", "--no-block", f"{GUARD}.service")
+        wait_until(lambda: host.ended, "the host's end", 60)

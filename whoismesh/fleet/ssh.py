@@ -15,6 +15,7 @@ import contextlib
 import functools
 import inspect
 import logging
+import re
 import socket
 import sys
 import threading
@@ -38,6 +39,9 @@ SILENT_S, KNOCK_S = 15, 5
 #: Nothing that we ask is answered at such length; the dump goes to a file.
 MOST_BYTES = 4 * 1024 * 1024
 CHUNK_BYTES = 1 << 16
+
+#: How paramiko says that a host's key is not known.
+_UNKNOWN = re.compile(r"Server '(?P<host>[^']+)' not found in known_hosts")
 
 # What goes wrong is told by what we raise.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -133,6 +137,11 @@ class Connection:
     def _explained(self, error: Exception) -> str:
         connection = self._fabric
         where = connection.host if connection.port == 22 else f"[{connection.host}]:{connection.port}"
+        # It may be one that is jumped over.
+        if unknown := _UNKNOWN.match(str(error)):
+            where = unknown["host"]
+        elif isinstance(error, paramiko.BadHostKeyException) and error.hostname != connection.host:
+            where = error.hostname
         match error:
             case paramiko.BadHostKeyException():
                 return (
@@ -151,10 +160,10 @@ class Connection:
                 return f"{where}: does not answer within {connection.connect_timeout} s"
             case paramiko.ssh_exception.NoValidConnectionsError():
                 return f"{where}: refuses connections: is sshd running there, at this port?"
-            case paramiko.SSHException() if "known_hosts" in str(error):
+            case paramiko.SSHException() if unknown:
                 return (
-                    f"{where}: its host key is not in {self._file}; compare `ssh-keyscan {connection.host} | "
-                    "ssh-keygen -lf -` with what the host itself or its provider says, then add the line, or give "
+                    f"{where}: its host key is not in {self._file}; compare what `ssh-keyscan HOST | ssh-keygen -lf -` "
+                    "says with what the host itself or its provider says, then add the line, or give "
                     "--known-hosts FILE"
                 )
             case OSError():
@@ -213,7 +222,8 @@ class Connection:
     @contextlib.contextmanager
     def _channel(self, command: str, timeout_s: float | None) -> Iterator[Any]:
         try:
-            channel = self._fabric.create_session()
+            # Not fabric's way, which would connect anew, without our deadlines.
+            channel = self._fabric.transport.open_session()
             try:
                 channel.settimeout(timeout_s)
                 channel.exec_command(command)

@@ -119,7 +119,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 def _told(code: int | None, errors: str) -> str:
     last = errors.splitlines()[-1][:1000] if errors else ""
-    if last.startswith(f"{_SUDO}:"):
+    if last.startswith(f"{_SUDO}:") or f"{_SUDO}: not found" in last:
         return f"{last}: log in as root (root@HOST), or let the user run sudo without a password"
     if code is None:
         return "the connection was lost"

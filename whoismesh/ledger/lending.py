@@ -98,7 +98,8 @@ class Lending:
 
     def nobody_takes(self) -> bool:
         """Tell, once each time that it comes to that, that there are workers and all of them rest."""
-        before, self._all_rest = self._all_rest, all_rest(self._workers)
+        before, workers = self._all_rest, self._workers.values()
+        self._all_rest = bool(workers) and all(each.resting for each in workers)
         return self._all_rest and not before
 
     def serve(self, now: float) -> Iterator[tuple[Worker, tuple[LeaseGrant, ...]]]:
@@ -216,11 +217,6 @@ class Lending:
     def _parts(self) -> int:
         """A lease is at most one of so many parts of what is pending."""
         return 4 * max(2, len(self._workers))
-
-
-def all_rest(workers: Mapping[int, Worker]) -> bool:
-    """Tell whether there are workers and none of them takes a lease: what is not leased waits for another one."""
-    return bool(workers) and all(each.resting for each in workers.values())
 
 
 def _lease(number: int, origin: int, registry: str, ranges: RangeSet, now: float) -> Lease:

@@ -104,6 +104,15 @@ def test_a_fleet_is_launched_once_found_by_its_tag_and_ended_whole(
     lines = (folder / "known_hosts").read_text().splitlines()
     assert lines == [f"{host.address} {host_key(host.instance)} {host.instance}" for host in hosts]
 
+    # A fleet of which only the tag is left spoils a request that names it with others, and hides none of these.
+    def long_gone(call: Call) -> Answer | None:
+        many = len(call.values("FleetId")) > 1
+        return refusal("InvalidFleetId.NotFound") if call.action == "DescribeFleets" and many else None
+
+    ec2.rules.append(long_gone)
+    assert sum(each.kind == "fleet" for each in left_of(aws, RUN)) == 2
+    ec2.rules.clear()
+
     # Once more launches nothing; what is known of the hosts is not asked again.
     before = len(ec2.named("GetConsoleOutput"))
     again = tasks.up(options(), folder, quiet, WAITS, aws).checked()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ NOT_GONE = (*LIVE, "stopping", "stopped", "shutting-down")
 KNOWN_HOSTS = "known_hosts"
 #: cloud-init writes the keys within a minute of the start; EC2 shows a console's output with some delay.
 PATIENCE_S, POLL_S = 300.0, 5.0
+TOLD_BY = timedelta(minutes=10)
 #: Consoles that are asked for at once: each is a call, and calls are counted by account and region.
 AT_ONCE = 8
 
@@ -105,6 +106,9 @@ def find(
     aws = aws or Aws()
     live = [each for each in instances(aws, run, LIVE) if each.role in tags.ROLES and each.private_address]
     hosts = tuple(each.host for each in live)
+    # What a console has not told by then it never will: it is looked at once more, and not waited for.
+    if not any(each.launched_at is None or datetime.now(UTC) - each.launched_at < TOLD_BY for each in live):
+        patience_s = 0.0
     pin_keys(aws, hosts, folder, patience_s=patience_s, poll_s=poll_s, say=say)
     return hosts
 

@@ -118,14 +118,22 @@ def run_fleets(aws: Aws, run: str) -> list[dict[str, Any]]:
         {"Name": "value", "Values": [run]},
     ]
     names = sorted({str(each["ResourceId"]) for each in aws.pages("describe_tags", "Tags", Filters=wanted)})
-    found: list[dict[str, Any]] = []
-    for begin in range(0, len(names), MOST_FLEETS):
-        try:
-            found += aws.pages("describe_fleets", "Fleets", FleetIds=names[begin : begin + MOST_FLEETS])
-        except AwsError as error:
-            if not error.code.startswith("InvalidFleetId"):  # long gone, and only their tags are left
-                raise
+    found = [
+        each
+        for begin in range(0, len(names), MOST_FLEETS)
+        for each in _described(aws, names[begin : begin + MOST_FLEETS])
+    ]
     return [each for each in found if not str(each.get("FleetState", "")).startswith("deleted")]
+
+
+def _described(aws: Aws, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return fleets by name; of those long gone only the tags are left, and one of them spoils the whole request."""
+    try:
+        return list(aws.pages("describe_fleets", "Fleets", FleetIds=list(names)))
+    except AwsError as error:
+        if not error.code.startswith("InvalidFleetId"):
+            raise
+        return [] if len(names) == 1 else [each for one in names for each in _described(aws, [one])]
 
 
 def launch(aws: Aws, wanted: Wanted, say: Callable[[str], None]) -> Launched:
