@@ -80,8 +80,7 @@ def test_a_fleet_is_launched_grows_shrinks_and_ends(tmp_path: Path, wheels: Path
         grown = fleet.fab("grow", "1", *fleet.python, *options, "--json", hosts=()).json
         assert [each["new"] for each in grown["hosts"]] == [False, False, True]
         assert [each["state"] for each in grown["outcomes"]] == ["changed", "changed"]
-        rows = fleet.fab("status", "--json", hosts=()).json
-        assert [row["state"] for row in rows] == ["active"] * 3
+        assert fleet.shown("two", WORKER_UNIT, "ActiveState") == "active"
         assert len(allowed(lab)) == 2
         # One that the last look did not know has its line now, the others theirs as before.
         assert (tmp_path / "fleet" / "whoismesh" / "known_hosts").read_text().splitlines()[:2] == pinned
@@ -93,17 +92,35 @@ def test_a_fleet_is_launched_grows_shrinks_and_ends(tmp_path: Path, wheels: Path
         assert fleet.shown("one", WORKER_UNIT, "ActiveState") == "active"
         assert allowed(lab) == {f"{launched[1]['instance']}.key"}
 
-        early = fleet.fab("pull", "--json", hosts=()).json
-        assert not early["complete"]
         refused = fleet.fab("down", hosts=())
         assert refused.code == 1 and "nothing was ended: its complete results were not pulled" in refused.errors
         assert fleet.fab("down", "--discard-results", "--json", hosts=()).json == []
-        assert "no instance carries its tag" in fleet.fab("status", hosts=()).errors
 
 
 def allowed(lab: HostLab) -> set[str]:
     """Return whose keys the coordinator lets in."""
     return set(lab["coord"].run("ls", "/etc/whoismesh/coord/keys/allowed").split())
+
+
+def test_an_image_has_the_programs_and_nothing_of_its_builder(tmp_path: Path, wheels: Path) -> None:
+    with HostLab("builder") as lab:
+        fleet = FleetOfEc2(lab, tmp_path, wheels, first_bytes=(193,), latency_s=0.1)
+        fleet.serve_ec2()
+        builder = lab["builder"]
+        # The lab's hosts have no cloud-init; this one only writes down what it was called for.
+        builder.write("/usr/local/bin/cloud-init", '#!/bin/sh\necho "$@" > /run/cloud-init-called\n')
+        builder.run("chmod", "755", "/usr/local/bin/cloud-init")
+        options = ["--login", "root", "--operator-cidr", f"{builder.address}/24"]
+        options += ["--public-key", lab.key.with_suffix(".pub")]
+        baked = fleet.fab("bake", *options, "--json", hosts=()).json
+        listed = fleet.fab("bake", "--list-only", "--json", hosts=()).json
+        assert [(each["image"], each["version"]) for each in listed] == [(baked["image"], baked["version"])]
+
+        assert builder.path(f"/opt/whoismesh/venvs/{baked['version']}/bin/whoismesh-worker").exists()
+        assert builder.run("cat", "/run/cloud-init-called").split() == ["clean", "--logs", "--machine-id"]
+        there = builder.run("sh", "-c", "ls /etc/whoismesh /etc/systemd/system/whoismesh-* /etc/ssh/ssh_host_* || true")
+        assert there.split() == ["/etc/whoismesh:"]  # an empty folder, and nothing of the others
+        assert not list(builder.path("/root/.ssh").glob("authorized_keys"))
 
 
 def test_an_instance_ends_itself_in_time() -> None:

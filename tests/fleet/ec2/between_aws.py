@@ -238,7 +238,13 @@ class BetweenAws:
     def past(self) -> Any:
         """Return a client that goes past this server: what the test looks at is not what it counts."""
         if self._client is None:
-            self._client = boto3.client("ec2", region_name=REGION, endpoint_url=f"http://127.0.0.1:{self.moto_port}")
+            self._client = boto3.client(
+                "ec2",
+                region_name=REGION,
+                endpoint_url=f"http://127.0.0.1:{self.moto_port}",
+                aws_access_key_id="AKIAEXAMPLE",
+                aws_secret_access_key="not-a-secret",
+            )
         return self._client
 
     def _zones(self) -> dict[str, str]:

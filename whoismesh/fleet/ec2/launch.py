@@ -22,6 +22,8 @@ from whoismesh.fleet.hosts import COORDINATOR, WORKER
 
 #: EC2 shows what it has made within seconds, as a rule; a fleet older than this hides nothing any more.
 SHOWN_AFTER = timedelta(minutes=10)
+#: Seconds until a group that was made can be used; mostly it can at once.
+SHOWN_S = 60.0
 #: Instances run within a minute.
 RUNNING_S, POLL_S = 300.0, 5.0
 #: describe_fleets takes so many names at once.
@@ -222,6 +224,7 @@ def ensure_group(aws: Aws, run: str, vpc: str, cidrs: Iterable[str]) -> str:
                 f"{vpc} has a security group {requests.group_name(run)} without the tag of the run: if it was made a "
                 "moment ago, run it again; else rename it, or give another --run"
             ) from None
+        aws.wait("security_group_exists", SHOWN_S, 1.0, GroupIds=[group])
     for permission in requests.ingress(group, cidrs):
         try:
             aws.ec2("authorize_security_group_ingress", GroupId=group, IpPermissions=[permission])
