@@ -17,7 +17,7 @@ from whoismesh.notify import MOST_STATUS, STATUS_S, Notifier
 HALF_A_MINUTE_US = "30000000"
 
 
-class Manager:
+class NotifySocket:
     """A service manager's socket, with a clock and a log for the notifier that talks to it."""
 
     def __init__(self, address: str) -> None:
@@ -42,49 +42,49 @@ class Manager:
 
 
 @pytest.fixture(params=["path", "abstract"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
+def notify_socket(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NotifySocket]:
     address = str(tmp_path / "notify") if request.param == "path" else f"@whoismesh-test-{os.getpid()}"
-    found = Manager(address)
+    found = NotifySocket(address)
     with found.socket:
         yield found
 
 
-def test_a_daemon_s_life_is_told(manager: Manager) -> None:
-    notifier = manager.notifier()
+def test_a_daemon_s_life_is_told(notify_socket: NotifySocket) -> None:
+    notifier = notify_socket.notifier()
     notifier.starting("taking up the ledger", 400.0)
     notifier.ready("listening")
     notifier.stopping("draining")
     notifier.stopping("leaving")
     notifier.status("leaving")
-    assert manager.heard() == [
+    assert notify_socket.heard() == [
         ["EXTEND_TIMEOUT_USEC=400000000", "STATUS=taking up the ledger"],
         ["READY=1", "STATUS=listening"],
         ["STOPPING=1", "STATUS=draining"],
     ]
 
 
-def test_a_line_is_told_when_it_is_new_and_not_too_often(manager: Manager) -> None:
-    notifier = manager.notifier()
+def test_a_line_is_told_when_it_is_new_and_not_too_often(notify_socket: NotifySocket) -> None:
+    notifier = notify_socket.notifier()
     notifier.status("one")
     notifier.status("two")
-    assert manager.heard() == [["STATUS=one"]]
-    manager.now += STATUS_S
+    assert notify_socket.heard() == [["STATUS=one"]]
+    notify_socket.now += STATUS_S
     notifier.status("one")
     notifier.status("two")
-    assert manager.heard() == [["STATUS=two"]]
-    manager.now += STATUS_S
+    assert notify_socket.heard() == [["STATUS=two"]]
+    notify_socket.now += STATUS_S
     notifier.status("a line\nREADY=1 " + "x" * 5000)
-    ((line,),) = manager.heard()
+    ((line,),) = notify_socket.heard()
     assert line.startswith("STATUS=a line READY=1 xxx") and len(line) == len("STATUS=") + MOST_STATUS
 
 
-def test_beats_come_four_times_a_period_and_not_without_one(manager: Manager) -> None:
-    notifier = manager.notifier(WATCHDOG_USEC=HALF_A_MINUTE_US, WATCHDOG_PID=str(os.getpid()))
+def test_beats_come_four_times_a_period_and_not_without_one(notify_socket: NotifySocket) -> None:
+    notifier = notify_socket.notifier(WATCHDOG_USEC=HALF_A_MINUTE_US, WATCHDOG_PID=str(os.getpid()))
     beaten_at = []
     for _ in range(120):
-        manager.now += 0.5
+        notify_socket.now += 0.5
         notifier.beat()
-        beaten_at += [manager.now] * len(manager.heard())
+        beaten_at += [notify_socket.now] * len(notify_socket.heard())
     assert beaten_at == [1000.0 + 7.5 * (number + 1) for number in range(8)]
 
 
@@ -92,33 +92,35 @@ def test_beats_come_four_times_a_period_and_not_without_one(manager: Manager) ->
     "environment",
     [{}, {"WATCHDOG_USEC": HALF_A_MINUTE_US, "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "-5"}],
 )
-def test_who_is_not_watched_sends_no_beats(manager: Manager, environment: dict[str, str]) -> None:
-    notifier = manager.notifier(**environment)
-    manager.now += 1e6
+def test_who_is_not_watched_sends_no_beats(notify_socket: NotifySocket, environment: dict[str, str]) -> None:
+    notifier = notify_socket.notifier(**environment)
+    notify_socket.now += 1e6
     notifier.beat()
-    assert manager.heard() == []
+    assert notify_socket.heard() == []
 
 
-def test_a_job_that_hangs_stops_the_beats_until_it_is_over_and_one_that_is_slow_does_not(manager: Manager) -> None:
-    notifier = manager.notifier(WATCHDOG_USEC=HALF_A_MINUTE_US)
+def test_a_job_that_hangs_stops_the_beats_until_it_is_over_and_one_that_is_slow_does_not(
+    notify_socket: NotifySocket,
+) -> None:
+    notifier = notify_socket.notifier(WATCHDOG_USEC=HALF_A_MINUTE_US)
     with notifier.expecting("storing results"), notifier.expecting("reading files", 10):
-        manager.now += 29.9
+        notify_socket.now += 29.9
         notifier.beat()
-        assert manager.heard() == [["WATCHDOG=1"]]
-        manager.now += 0.1
+        assert notify_socket.heard() == [["WATCHDOG=1"]]
+        notify_socket.now += 0.1
         for _ in range(3):
             notifier.beat()
-            manager.now += 100.0
-        assert manager.heard() == []
-        assert [(each["event"], each["job"]) for each in manager.log.entries] == [("job_hung", "storing results")]
+            notify_socket.now += 100.0
+        assert notify_socket.heard() == []
+        assert [(each["event"], each["job"]) for each in notify_socket.log.entries] == [("job_hung", "storing results")]
     notifier.beat()
-    assert manager.heard() == [["WATCHDOG=1"]]
+    assert notify_socket.heard() == [["WATCHDOG=1"]]
 
 
 def test_what_a_daemon_was_told_by_its_manager_is_not_told_its_children(
-    manager: Manager, monkeypatch: pytest.MonkeyPatch
+    notify_socket: NotifySocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "1", "WATCHDOG_PID": "2", "HOME": "/"}
+    environment = {"NOTIFY_SOCKET": notify_socket.address, "WATCHDOG_USEC": "1", "WATCHDOG_PID": "2", "HOME": "/"}
     Notifier(structlog.get_logger(), environment)
     assert environment == {"HOME": "/"}
     for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"):
@@ -134,30 +136,32 @@ def test_without_a_manager_nothing_is_sent() -> None:
     notifier.stopping("stopping")
 
 
-def test_a_socket_that_is_gone_is_told_of_once_and_used_again_when_it_is_back(manager: Manager, tmp_path: Path) -> None:
-    notifier = manager.notifier(WATCHDOG_USEC=HALF_A_MINUTE_US)
-    manager.socket.close()
-    if manager.address.startswith("/"):
-        Path(manager.address).unlink()
+def test_a_socket_that_is_gone_is_told_of_once_and_used_again_when_it_is_back(
+    notify_socket: NotifySocket, tmp_path: Path
+) -> None:
+    notifier = notify_socket.notifier(WATCHDOG_USEC=HALF_A_MINUTE_US)
+    notify_socket.socket.close()
+    if notify_socket.address.startswith("/"):
+        Path(notify_socket.address).unlink()
     for _ in range(3):
-        manager.now += 10.0
-        notifier.status(f"line {manager.now}")
+        notify_socket.now += 10.0
+        notifier.status(f"line {notify_socket.now}")
         notifier.beat()
-    assert [each["event"] for each in manager.log.entries] == ["service_manager_not_told"]
-    with Manager(manager.address).socket as again:
+    assert [each["event"] for each in notify_socket.log.entries] == ["service_manager_not_told"]
+    with NotifySocket(notify_socket.address).socket as again:
         notifier.beat()
         assert again.recv(100) == b"WATCHDOG=1"
 
 
-def test_a_manager_that_reads_nothing_holds_nobody_up_and_gets_its_beat_later(manager: Manager) -> None:
-    notifier = manager.notifier(WATCHDOG_USEC=HALF_A_MINUTE_US)
+def test_a_manager_that_reads_nothing_holds_nobody_up_and_gets_its_beat_later(notify_socket: NotifySocket) -> None:
+    notifier = notify_socket.notifier(WATCHDOG_USEC=HALF_A_MINUTE_US)
     for _ in range(1000):  # net.unix.max_dgram_qlen is 512 at the most common
-        manager.now += STATUS_S
-        notifier.status(f"line {manager.now}")
-    assert [each["event"] for each in manager.log.entries] == ["service_manager_not_told"]
-    manager.heard()
+        notify_socket.now += STATUS_S
+        notifier.status(f"line {notify_socket.now}")
+    assert [each["event"] for each in notify_socket.log.entries] == ["service_manager_not_told"]
+    notify_socket.heard()
     notifier.beat()
-    assert manager.heard() == [["WATCHDOG=1"]]
+    assert notify_socket.heard() == [["WATCHDOG=1"]]
 
 
 @pytest.mark.parametrize("address", ["vsock:2:1", "/" + "x" * 200, "/nowhere/at/all", "@" + "x" * 200, "/\0"])

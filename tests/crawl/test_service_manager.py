@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from daemons import SPACE, Daemon, coordinator, dumped, worker
-from manager import Manager
+from notify_socket import NotifySocket
 
 from whoismesh.keys import add_host, make_coordinator
 from whoismesh.practice.faults import Weather
@@ -22,8 +22,8 @@ def test_a_crawl_s_daemons_tell_their_life(in_lab, table, tmp_path):
     async def crawl(lab):
         config = lab.config("193.104.0.0/15", "216.0.0.0/12")
         with (
-            Manager(str(tmp_path / "coord.notify")) as over_coord,
-            Manager(f"@whoismesh-worker-{os.getpid()}") as over_worker,
+            NotifySocket(str(tmp_path / "coord.notify")) as over_coord,
+            NotifySocket(f"@whoismesh-worker-{os.getpid()}") as over_worker,
         ):
             endpoint_of_nobody = "tcp://127.0.0.1:1"
             alone = await worker(lab, config, "alone", endpoint_of_nobody, **over_worker.environment())
@@ -61,18 +61,21 @@ def test_a_crawl_s_daemons_tell_their_life(in_lab, table, tmp_path):
 def test_a_stopped_loop_sends_nothing_and_a_signal_tells_of_the_end(in_lab, tmp_path):
     async def crawl(lab):
         config = lab.config(*SPACE)
-        with Manager(str(tmp_path / "notify")) as manager, Manager(str(tmp_path / "coord.notify")) as over_coord:
+        with (
+            NotifySocket(str(tmp_path / "notify")) as notify_socket,
+            NotifySocket(str(tmp_path / "coord.notify")) as over_coord,
+        ):
             coord = await coordinator(lab, config, **over_coord.environment(WATCHDOG_S))
-            one = await worker(lab, config, "one", coord.endpoint, **manager.environment(WATCHDOG_S))
-            await manager.hears("WATCHDOG=1", 2)
+            one = await worker(lab, config, "one", coord.endpoint, **notify_socket.environment(WATCHDOG_S))
+            await notify_socket.hears("WATCHDOG=1", 2)
             one.send(signal.SIGSTOP)
             await over_coord.hears("WATCHDOG=1")
-            before = len(manager.heard)
+            before = len(notify_socket.heard)
             await over_coord.hears("WATCHDOG=1", len(over_coord.said("WATCHDOG=1")) + 8)
-            assert len(manager.heard) == before
+            assert len(notify_socket.heard) == before
             one.send(signal.SIGCONT)
-            await manager.hears("WATCHDOG=1", 4)
-            manager.close()  # from now on nobody hears it
+            await notify_socket.hears("WATCHDOG=1", 4)
+            notify_socket.close()  # from now on nobody hears it
             await over_coord.hears("WATCHDOG=1", len(over_coord.said("WATCHDOG=1")) + 2)
             one.send(signal.SIGTERM)
             assert await one.ends() == 0
@@ -88,17 +91,17 @@ def test_a_stopped_loop_sends_nothing_and_a_signal_tells_of_the_end(in_lab, tmp_
 def test_a_disk_that_hangs_stops_the_beats_of_a_coordinator_whose_loop_goes_on(in_lab, tmp_path, fsync_killer):
     async def crawl(lab):
         config = lab.config(*SPACE)
-        with Manager(str(tmp_path / "notify")) as manager:
+        with NotifySocket(str(tmp_path / "notify")) as notify_socket:
             hung = {"LD_PRELOAD": fsync_killer, "KILL_AT": "6", "KILL_WHEN": "never"}
-            coord = await coordinator(lab, config, **hung, **manager.environment(WATCHDOG_S))
+            coord = await coordinator(lab, config, **hung, **notify_socket.environment(WATCHDOG_S))
             await worker(lab, config, "one", coord.endpoint)
             await coord.says("job_hung")
-            before = len(manager.said("WATCHDOG=1"))
-            lines = len(manager.said("STATUS=*"))
+            before = len(notify_socket.said("WATCHDOG=1"))
+            lines = len(notify_socket.said("STATUS=*"))
             # The loop goes on and takes workers in, but nothing it is told will ever be kept.
             await worker(lab, config, "two", coord.endpoint)
-            await manager.hears("STATUS=*", lines + 1)
-            assert len(manager.said("WATCHDOG=1")) == before
+            await notify_socket.hears("STATUS=*", lines + 1)
+            assert len(notify_socket.said("WATCHDOG=1")) == before
             coord.send(signal.SIGABRT)  # as systemd does
             assert await coord.ends() == -signal.SIGABRT
 
@@ -109,17 +112,17 @@ def test_a_disk_that_hangs_stops_the_beats_of_a_coordinator_whose_loop_goes_on(i
 def test_a_slow_disk_is_no_hung_one(in_lab, table, tmp_path):
     async def crawl(lab):
         config = lab.config("193.104.0.0/16")
-        with Manager(str(tmp_path / "notify")) as manager:
+        with NotifySocket(str(tmp_path / "notify")) as notify_socket:
             script = Path(__file__).parent / "slow_coordinator.py"  # 0.3 s for each commit
             options = ["--config", config, "--listen", "tcp://127.0.0.1:0", "--exit-when-done"]
             command = [sys.executable, script, tmp_path / "report"]
-            coord = await Daemon.start(lab, command, "coord", *options, **manager.environment(1.0))
+            coord = await Daemon.start(lab, command, "coord", *options, **notify_socket.environment(1.0))
             one = await worker(lab, config, "one", coord.endpoint)
             assert await coord.ends() == 0
             assert await one.ends() == 0
             await dumped(lab, table)
             assert "job_hung" not in coord.log.read_text()
-            assert manager.said("WATCHDOG=1")
+            assert notify_socket.said("WATCHDOG=1")
 
     in_lab(crawl)
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 from daemons import coordinator, dumped, spooled, worker
-from manager import Manager
 from metadata_service import ACTION, MISBEHAVIOURS, REBALANCE, MetadataService
+from notify_socket import NotifySocket
 
 from whoismesh import instance_metadata, process
 from whoismesh.errors import UsageError
@@ -35,26 +35,29 @@ def count(daemon, event):
 def test_a_worker_rests_and_then_leaves_and_another_finds_the_rest(in_lab, table, tmp_path):
     async def crawl(lab):
         config = lab.config(*SPACE)
-        with Manager(str(tmp_path / "notify")) as manager, Manager(str(tmp_path / "coord.notify")) as over_coord:
+        with (
+            NotifySocket(str(tmp_path / "notify")) as notify_socket,
+            NotifySocket(str(tmp_path / "coord.notify")) as over_coord,
+        ):
             coord = await coordinator(lab, config, **over_coord.environment())
             async with MetadataService(uses=3) as service:
                 watching = ("--instance-metadata", service.url)
-                spot = await worker(lab, config, "spot", coord.endpoint, *watching, **manager.environment())
+                spot = await worker(lab, config, "spot", coord.endpoint, *watching, **notify_socket.environment())
                 await lab.requests(50)
                 service.recommend()
                 await spot.says("rebalance_recommended")
                 await coord.says("worker_resting")
                 await coord.says("all_workers_rest")
-                await manager.hears("STATUS=resting, takes no new lease: rebalance recommendation; *")
+                await notify_socket.hears("STATUS=resting, takes no new lease: rebalance recommendation; *")
                 await over_coord.hears("STATUS=all workers rest and take no lease, start others: *")
                 # It works off what it has, stays, and is lent nothing.
-                await manager.hears("STATUS=resting, takes no new lease: rebalance recommendation; 0 leases, *")
+                await notify_socket.hears("STATUS=resting, takes no new lease: rebalance recommendation; 0 leases, *")
                 before = len(lab.practice.requests)
                 await service.asks(2)
                 assert len(lab.practice.requests) == before
                 assert spot.process.returncode is None
                 service.interrupt()
-                await manager.hears("STOPPING=1")
+                await notify_socket.hears("STOPPING=1")
                 assert await spot.ends() == 0
             assert count(spot, "interruption_noticed") == 1
             stopped = events(spot)[-1][1]

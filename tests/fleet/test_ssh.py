@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 fabric = pytest.importorskip("fabric", reason="the fleet's tasks are tested where fabric is")
+paramiko = pytest.importorskip("paramiko")
 
 from whoismesh.errors import ConfigError, UnavailableError  # noqa: E402
 from whoismesh.fleet.hosts import FleetHost  # noqa: E402
@@ -58,10 +59,12 @@ class Server:
     def host(self) -> FleetHost:
         return FleetHost("here", "127.0.0.1", frozenset(), user=getpass.getuser(), port=self.port)
 
-    def access(self, known_hosts: Path | None = None, key: Path | None = None) -> Access:
-        options = {"connect_kwargs": {"key_filename": [str(key or self.key)], "allow_agent": False}}
-        options["connect_kwargs"]["look_for_keys"] = False
-        return Access(fabric.Config(overrides=options, lazy=True), (known_hosts or self.known_hosts,))
+    def access(self, known_hosts: Path | None = None, key: Path | None = None, ssh_config: str = "") -> Access:
+        options = {"key_filename": [str(key or self.key)], "allow_agent": False, "look_for_keys": False, "timeout": 10}
+        config = fabric.Config(
+            overrides={"connect_kwargs": options}, lazy=True, ssh_config=paramiko.SSHConfig.from_text(ssh_config)
+        )
+        return Access(config, (known_hosts or self.known_hosts,))
 
     def connect(self) -> Connection:
         return Connection(self.host(), self.access())
@@ -134,6 +137,18 @@ def test_who_is_not_known_or_does_not_know_us_is_told_apart(server: Server, tmp_
         Connection(server.host(), server.access(key=tmp_path / "key")).__enter__()
     with pytest.raises(ConfigError, match="cannot be read as known hosts"):
         Connection(server.host(), server.access(tmp_path)).__enter__()
+
+
+def test_a_host_that_is_jumped_over_is_pinned_too(server: Server, tmp_path: Path) -> None:
+    text = f"Host far\n HostName 127.0.0.1\n Port {server.port}\n ProxyJump near\n"
+    text += f"Host near\n HostName localhost\n Port {server.port}\n"
+    far = FleetHost("far", "far", frozenset(), user=getpass.getuser())
+    with pytest.raises(UnavailableError, match=rf"^\[localhost\]:{server.port}: its host key is not in"):
+        Connection(far, server.access(ssh_config=text)).__enter__()
+    known = tmp_path / "known"
+    known.write_text(server.known_hosts.read_text() + server.known_hosts.read_text().replace("127.0.0.1", "localhost"))
+    with Connection(far, server.access(known, ssh_config=text)) as connection:
+        assert connection.run("echo $SSH_CONNECTION", timeout_s=DEADLINE_S).output.startswith(b"127.0.0.1 ")
 
 
 def test_one_that_never_answers_is_given_up(tmp_path: Path, server: Server) -> None:

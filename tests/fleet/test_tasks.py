@@ -144,7 +144,7 @@ def test_known_hosts_are_those_given_or_the_runs_or_the_operators(
 def test_hosts_that_cannot_be_reached_are_rows_and_outcomes(tmp_path: Path) -> None:
     (tmp_path / "known_hosts").touch()
     hosts = ["-r", PROJECT, "-H", "127.0.0.1:1,no-such-host.invalid"]
-    done = fab(*hosts, "status", "--json", "--known-hosts", "known_hosts", cwd=tmp_path)
+    done = fab("-t", "5", *hosts, "status", "--json", "--known-hosts", "known_hosts", cwd=tmp_path)
     assert done.returncode == 1 and not done.stderr
     rows = json.loads(done.stdout)
     assert [(row["host"], row["role"], row["state"]) for row in rows] == [

@@ -1,4 +1,6 @@
-"""What a host of a fleet has to have: its files with content, mode and owner, and what follows from what differs. Pure.
+"""What a host of a fleet has to have: its files with content, mode and owner, and what follows from what differs.
+
+Nothing is done here: it reads the files that it describes, and no others.
 
 /opt/whoismesh/      wheels/, venvs/ (the last two versions), current (a link to the one in use): root's
 /etc/whoismesh/      coord/ and worker/, each with crawl.toml and keys/: root's, the daemons' group may read them;

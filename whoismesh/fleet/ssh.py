@@ -84,7 +84,7 @@ class Connection:
             self._fabric = self._make()
         try:
             self._fabric.open()
-        except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
+        except Exception as error:  # bare ones of paramiko's, and those of the libraries below it
             with contextlib.suppress(Exception):
                 self._fabric.client.close()
             raise UnavailableError(self._explained(error)) from None
@@ -100,28 +100,20 @@ class Connection:
             self._fabric.close()
 
     def _make(self) -> Any:
+        # A copy for each: connections write to it.
         config = self._access.config.clone()
-        # An empty one: what fabric got as arguments takes the place of what the configuration has.
-        given = dict(config.connect_kwargs)
-        timeout_s = given.pop("timeout", None)
-        config.connect_kwargs = {}
-        ssh = config.base_ssh_config.lookup(self._host.address)
-        if ssh.get("identitiesonly") == "yes":
-            given |= {"allow_agent": False, "look_for_keys": False}
-        seconds = int(timeout_s or ssh.get("connecttimeout") or config.timeouts.connect or CONNECT_S)
-        given |= {"banner_timeout": seconds, "auth_timeout": seconds, "channel_timeout": seconds}
-        made = fabric.Connection(
-            self._host.address,
-            user=self._host.user,
-            port=self._host.port,
-            config=config,
-            connect_timeout=seconds,
-            connect_kwargs=given,
-        )
-        connection = made
+        host = self._host
+        connection = made = fabric.Connection(host.address, user=host.user, port=host.port, config=config)
         while isinstance(connection, fabric.Connection):
+            options = dict(connection.connect_kwargs)
+            # fabric refuses to be told twice how long to wait: by -t, which comes first, and by ssh's configuration.
+            seconds = int(options.pop("timeout", None) or connection.connect_timeout or CONNECT_S)
+            options |= {"banner_timeout": seconds, "auth_timeout": seconds, "channel_timeout": seconds}
+            if connection.ssh_config.get("identitiesonly") == "yes":
+                options |= {"allow_agent": False, "look_for_keys": False}
+            connection.connect_kwargs, connection.connect_timeout = options, seconds
             self._pin(connection)
-            connection = connection.gateway
+            connection = connection.gateway  # a host that is jumped over
         return made
 
     def _pin(self, connection: Any) -> None:
@@ -166,6 +158,8 @@ class Connection:
                     "says with what the host itself or its provider says, then add the line, or give "
                     "--known-hosts FILE"
                 )
+            case paramiko.SSHException() if "No authentication methods" in str(error):
+                return f"{where}: there is no ssh key to try; give one (fab -i FILE), or start an agent"
             case OSError():
                 return f"{where}: cannot be reached: {error.strerror or error}"
             case _:

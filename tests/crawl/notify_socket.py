@@ -9,7 +9,7 @@ from pathlib import Path
 DEADLINE_S = 60
 
 
-class Manager:
+class NotifySocket:
     """Listens at a path, or at an abstract name that begins with @, inside its `with`.
 
     `heard` are (time, lines) of all datagrams.
