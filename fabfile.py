@@ -13,8 +13,11 @@ from invoke.context import Context
 from whoismesh.fleet import deploy as deploying
 from whoismesh.fleet import journal, leaving, results, services
 from whoismesh.fleet.each import AT_ONCE
+from whoismesh.fleet.ec2 import lifecycle
+from whoismesh.fleet.ec2 import tasks as on_ec2
+from whoismesh.fleet.ec2.options import REQUIRED, FleetOptions, counted, help_for, takes_options
 from whoismesh.fleet.run import FOLDERS, find_run, say, width
-from whoismesh.fleet.ssh import fleet_task
+from whoismesh.fleet.ssh import fleet_task, hosts_given
 from whoismesh.fleet.wheels import make_wheelhouse
 
 RUN = "whoismesh"
@@ -23,7 +26,11 @@ COMMON = {
     "coordinator": "which of the hosts that -H names coordinates (default: the first)",
     "known-hosts": "file with the hosts' keys (default: the run's own, else ssh's)",
 }
+PYTHON = "path of the hosts' Python, where it is not in their search path"
 MANY = COMMON | {"at-once": "hosts worked on at once", "json": "print JSON", "failed": "only hosts that failed before"}
+#: Options that `grow` has no use for, and those that `bake` has none for.
+SIZE = frozenset({"workers"})
+NO_PLAN = frozenset({"workers", "types", "config", "coordinator_price", "max_hours", "max_price", "max_total", "days"})
 
 
 @task  # type: ignore[untyped-decorator]
@@ -44,7 +51,7 @@ def wheels(context: Context, run: str = RUN) -> int:
     help=MANY
     | {
         "config": "the crawl's settings (TOML); without it those of the last deploy",
-        "python": "path of the hosts' Python, where it is not in their search path",
+        "python": PYTHON,
         "install": "install Python by apt-get where it is missing",
     }
 )
@@ -156,18 +163,68 @@ def pull(
     return 0
 
 
-@fleet_task(help=MANY | {"discard-results": "remove what was found also where its complete dump was not pulled"})
+@fleet_task(help=help_for())
+@takes_options()
+def plan(context: Context, options: FleetOptions) -> int:
+    """Show what a fleet on EC2 would cost, and launch nothing. fab plan --config crawl.toml --workers 5"""
+    return on_ec2.plan(options, FOLDERS / options.run)
+
+
+@fleet_task(help=help_for())
+@takes_options()
+def up(context: Context, options: FleetOptions) -> int:
+    """Launch what the fleet lacks on EC2 and learn its host keys. fab up --config crawl.toml --workers 5"""
+    return on_ec2.show(on_ec2.up(options, FOLDERS / options.run, say), as_json=options.json)
+
+
+@fleet_task(help=help_for(SIZE, count="workers to add", python=PYTHON))
+@takes_options({"count": REQUIRED, "python": ""}, without=SIZE)
+def grow(context: Context, options: FleetOptions, count: str, python: str = "") -> int:
+    """Add spot workers: launch, deploy as before, start. fab grow 3"""
+    return lifecycle.grow(context, options, counted(count), python=python)
+
+
+@fleet_task(
+    help={
+        "count": "workers to end: the dearest, then the youngest",
+        "run": COMMON["run"],
+        "python": PYTHON,
+        "json": MANY["json"],
+    }
+)
+def shrink(context: Context, count: str, run: str = RUN, python: str = "", json: bool = False) -> int:
+    """Drain and end workers on EC2, and revoke their keys. fab shrink 2"""
+    return lifecycle.shrink(context, run, counted(count), python=python, in_json=json)
+
+
+@fleet_task(help=help_for(NO_PLAN, replace="delete the run's older images", list_only="show its images, make none"))
+@takes_options({"replace": False, "list_only": False}, without=NO_PLAN)
+def bake(context: Context, options: FleetOptions, replace: bool = False, list_only: bool = False) -> int:
+    """Make an image with everything installed and no key in it, for `fab up`. fab bake --replace"""
+    return lifecycle.bake(context, options, replace_old=replace, list_only=list_only)
+
+
+@fleet_task(
+    help=MANY
+    | {
+        "discard-results": "also where the complete dump was not pulled",
+        "images": "on EC2 also what `fab bake` made",
+    }
+)
 def down(
     context: Context,
     run: str = RUN,
     discard_results: bool = False,
+    images: bool = False,
     coordinator: str | None = None,
     known_hosts: str | None = None,
     failed: bool = False,
     at_once: int = AT_ONCE,
     json: bool = False,
 ) -> int:
-    """Stop and remove all of whoismesh from the hosts; the results once they were pulled. fab -H one,two down"""
+    """Remove all of whoismesh from the hosts of -H; without -H end all of the run on EC2. fab down --run world"""
+    if not hosts_given(context):
+        return lifecycle.down(context, run, discard=discard_results, images=images, in_json=json)
     fleet = find_run(context, run, coordinator=coordinator, known_hosts=known_hosts, at_once=at_once)
     fleet = fleet.only_failed("down") if failed else fleet
     return fleet.report("down", leaving.leave(fleet, discard=discard_results, quiet=json), json=json)

@@ -84,7 +84,8 @@ class Fleet:
         self, *words: str | Path, hosts: tuple[str, ...], config: Path | None = None, give_up_s: int = 10
     ) -> list[str]:
         """Return a call of fab at the seat, for hosts of the lab."""
-        fab = [BIN / "fab", "-r", PROJECT, "-S", config or self.lab.ssh_config, "-t", give_up_s, "-H", ",".join(hosts)]
+        fab = [BIN / "fab", "-r", PROJECT, "-S", config or self.lab.ssh_config, "-t", give_up_s]
+        fab += ["-H", ",".join(hosts)] if hosts else []
         return [*self.lab.into_seat, *map(str, fab), *map(str, words)]
 
     def fab(self, *words: str | Path, hosts: tuple[str, ...], config: Path | None = None, give_up_s: int = 10) -> Done:
