@@ -35,6 +35,8 @@ SINGLE_ENGINES = (
         "bulk.splitting",
         "bulk.reading",
         "segments",
+        "one_line",
+        "index_layout",
         "differences",
     ),
 )
