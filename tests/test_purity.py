@@ -35,6 +35,7 @@ SINGLE_ENGINES = (
         "bulk.splitting",
         "bulk.reading",
         "segments",
+        "exports.rows",
         "one_line",
         "index_layout",
         "differences",

@@ -11,9 +11,9 @@ from typing import Any
 
 from whoismesh.command import EXIT_CODES, told
 from whoismesh.differences import CLASSES, FIELDS, Change, RangeTally, Tally, changes
-from whoismesh.dump import open_dump, plain
+from whoismesh.dump import open_dump
 from whoismesh.errors import DumpError, UsageError
-from whoismesh.networks import Network, Record
+from whoismesh.networks import Network, Record, plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
