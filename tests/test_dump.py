@@ -160,6 +160,7 @@ def test_a_file_cut_at_any_byte_is_read_to_its_last_whole_record_and_says_so(dum
         )
 
 
+@pytest.mark.slow
 def test_a_byte_changed_anywhere_is_noticed(dump_file: Path) -> None:
     whole = dump_file.read_bytes()
     for index in range(len(whole)):

@@ -38,6 +38,7 @@ def results(draw: st.DrawFn) -> Result:
     )
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(results(), max_size=4), max_size=4))
 def test_results_survive_close_and_open_in_their_order(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[Result]]

@@ -138,6 +138,7 @@ def check(answer: Answer) -> None:
         json.dumps(answer.network.to_map(), default=bytes.hex).encode()
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, derandomize=True, database=None)
 @given(
     st.sampled_from([*REGISTRIES, "", "x"]),
@@ -163,6 +164,7 @@ def test_nothing_raises(
     check(_read(reply, BASES))
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, derandomize=True, database=None)
 @given(st.sampled_from(REGISTRIES), addresses, documents())
 def test_no_json_raises(registry: str, address: tuple[int, int], body: bytes) -> None:
@@ -183,6 +185,7 @@ ASKED = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None, derandomize=True, database=None)
 @given(
     mistreated(), st.sampled_from(ASKED) | addresses, st.sampled_from(["rdap", "whois"]), st.sampled_from(REGISTRIES)

@@ -104,6 +104,7 @@ def test_a_crawl_killed_at_any_moment_goes_on_and_asks_nothing_again_that_was_ac
     in_lab(crawl)
 
 
+@pytest.mark.slow
 def test_a_finished_crawl_run_again_asks_nothing(in_lab):
     async def crawl(lab):
         command = ("crawl", "--config", lab.config("193.104.0.0/16"), "--state", "state", "--json")
@@ -168,6 +169,7 @@ def test_a_fleet_keeps_a_budget_and_uses_it(in_lab, table):
     in_lab(crawl)
 
 
+@pytest.mark.slow
 def test_limits_latency_and_faults_slow_a_crawl_and_lose_nothing(in_lab, table):
     from whoismesh.practice.faults import Weather
 
@@ -182,6 +184,7 @@ def test_limits_latency_and_faults_slow_a_crawl_and_lose_nothing(in_lab, table):
     in_lab(crawl, weather=Weather(0.002, 0.05, 11), slow_s=0.2)
 
 
+@pytest.mark.slow
 def test_a_dump_can_be_written_while_a_crawl_runs(in_lab):
     async def crawl(lab):
         first = await lab.start("crawl", "--config", lab.config(*SPACE), "--state", "state", "--json")

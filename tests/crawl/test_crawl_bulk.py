@@ -38,6 +38,7 @@ def rows(lab, state, status):
     return found
 
 
+@pytest.mark.slow
 def test_only_what_the_files_lack_is_asked_and_the_dump_is_exact(in_lab, table, bulk_files):
     async def crawl(lab):
         files = bulk_files("ripe", "apnic")
@@ -117,6 +118,7 @@ def test_a_file_that_is_not_there_is_told_before_anything_starts(in_lab):
     in_lab(crawl)
 
 
+@pytest.mark.slow
 def test_the_coordinator_stopped_while_it_imports_goes_on_later(in_lab, table, bulk_files):
     async def crawl(lab):
         files = bulk_files("ripe")

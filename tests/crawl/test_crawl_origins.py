@@ -24,6 +24,7 @@ def batches(lab):
     return [each for each in lab.practice.requests if each.registry == "cymru"]
 
 
+@pytest.mark.slow
 def test_every_network_has_the_origin_that_the_table_announces(in_lab, table):
     async def crawl(lab):
         ended = await lab.run("crawl", "--config", lab.config(*SPACE), "--asn", "--state", "state", "--json")
@@ -83,6 +84,7 @@ def test_a_server_that_misbehaves_costs_origins_and_nothing_else(in_lab, table, 
     in_lab(crawl, slow_s=30.0, origin_weather=Weather(share=1.0, kinds=kinds))
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_delays_nothing(in_lab, table):
     def nowhere(config):
         lines = config.splitlines()

@@ -230,6 +230,7 @@ def test_a_thousand_joiners_at_once_do_not_bring_one_node_down() -> None:
     assert responder.answer(digest_of(0, {}), NOBODY, 1.1) != [Sent(CRAWL, True, True)], "and is soon free again"
 
 
+@pytest.mark.slow
 def test_joiners_that_find_a_node_busy_ask_others() -> None:
     """A mass join on a fleet: hosts come all at once, and share the work of answering."""
     mesh = mesh_of(Plan(nodes=60, blocks=4_000, **KIND))  # type: ignore[arg-type]
@@ -246,6 +247,7 @@ def test_joiners_that_find_a_node_busy_ask_others() -> None:
     run_until_alike(mesh, bound_s(60))
 
 
+@pytest.mark.slow
 def test_a_restart_storm_is_over_when_it_is_over() -> None:
     """hashicorp/consul#1212, zeromq/zyre#677: everybody restarts at once, again and again, and the fleet flaps on."""
     mesh = mesh_of(Plan(nodes=60, blocks=600, loss=0.1, broken=0.01, crash=0.0, cut_s=0.0))

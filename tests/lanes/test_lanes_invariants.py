@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import pytest
 import replies
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -222,6 +223,7 @@ def test_whatever_happens_only_what_may_be_asked_is_asked(
         host.step(*event)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000))
 @settings(max_examples=15)
 def test_a_worker_never_waits_for_ever_while_there_is_work_and_a_coordinator(seed: int) -> None:

@@ -199,6 +199,7 @@ def test_after_any_event_every_address_is_in_exactly_one_place(
         mesh.step(*event)
 
 
+@pytest.mark.slow
 @given(steps(*KINDS, "restart"))
 @settings(max_examples=60)
 def test_when_every_worker_has_gone_all_that_is_unsettled_can_be_leased_and_settled(

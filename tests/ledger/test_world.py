@@ -40,6 +40,7 @@ def assert_exact(world: World) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_crawl_finds_exactly_the_networks_of_the_table(workers: int, seed: int) -> None:
@@ -109,6 +110,7 @@ def test_a_drained_worker_leaves_with_an_empty_spool_and_the_others_finish() -> 
     assert_exact(world)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("down_s", [0.1, 5.0, 40.0])
 def test_a_restarted_coordinator_takes_its_workers_back_and_finishes(down_s: float) -> None:
     space, table = random_table(9)

@@ -47,6 +47,7 @@ def test_each_use_has_a_short_program_that_says_how_to_use_it():
         assert f"usage: {path.name} " in text
 
 
+@pytest.mark.slow
 def test_watch_discoveries_prints_every_block_and_ends_with_the_crawl(in_field):
     async def run(field):
         coordinator = await field.coordinator()
@@ -81,6 +82,7 @@ def test_watch_members_prints_who_comes_and_goes_until_it_is_interrupted(in_fiel
     in_field(run, latency_s=0.2)
 
 
+@pytest.mark.slow
 def test_who_holds_answers_from_arguments_and_from_standard_input(in_field):
     async def run(field):
         coordinator = await crawled(field)
@@ -98,6 +100,7 @@ def test_who_holds_answers_from_arguments_and_from_standard_input(in_field):
     in_field(run)
 
 
+@pytest.mark.slow
 def test_sizes_notebook_counts_what_is_known(in_field):
     async def run(field):
         coordinator = await crawled(field)
@@ -112,6 +115,7 @@ def test_sizes_notebook_counts_what_is_known(in_field):
     in_field(run)
 
 
+@pytest.mark.slow
 def test_count_by_country_agrees_with_the_dump(in_field):
     async def run(field):
         await crawled(field)
@@ -127,6 +131,7 @@ def test_count_by_country_agrees_with_the_dump(in_field):
     in_field(run)
 
 
+@pytest.mark.slow
 def test_what_the_readme_shows_of_the_library_runs(in_field):
     async def run(field):
         coordinator = await crawled(field)

@@ -22,6 +22,7 @@ def row(where: str, registry: str, status: str = "allocated", holder: str = "h",
     return Row(Range.parse(where), registry, "FR", status, "20010203", holder, name)
 
 
+@pytest.mark.slow
 def test_read_back_they_are_what_the_registries_have_in_the_table(tmp_path: Path) -> None:
     table = AllocationTable.load(packaged())
     paths = write_bulk_files(table, tmp_path / "bulk")

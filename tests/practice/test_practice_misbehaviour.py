@@ -85,6 +85,7 @@ OUTCOMES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", Fault)
 def test_no_fault_becomes_another_network(fault: Fault) -> None:
     async def run() -> None:
