@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
                 for change in counted():
                     print(json.dumps(_line(change)))
             else:
-                widest = nlargest(args.top, counted(), key=lambda change: change.range.size)
+                # At least one: asked for none, nlargest would not look at anything.
+                widest = nlargest(max(1, args.top), counted(), key=lambda change: change.range.size)[: args.top]
         except ValueError as error:
             raise DumpError(f"{args.old} or {args.new}: is not in order: {error}; write it again") from None
     if args.json:
