@@ -43,6 +43,13 @@ SINGLE_ENGINES = (
         "fleet.ec2.shrink",
         "fleet.ec2.tags",
         "fleet.ec2.user_data",
+        "segments",
+        "exports.rows",
+        "one_line",
+        "index_layout",
+        "differences",
+        "merging",
+        "depth",
     ),
 )
 ENGINE_FOLDERS = ("ledger", "lanes", "answers", "gossip")

@@ -8,49 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import os
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from whoismesh.addresses import Range, format_address
+from whoismesh.addresses import Range
+from whoismesh.compression import ZSTD_MAGIC, Decompressed
 from whoismesh.errors import AddressError, DumpError
-from whoismesh.networks import COMPARED_FIELDS, Network
-from whoismesh.packing import CutShortError, NotPackedError, pack, unpack_stream
+from whoismesh.networks import COMPARED_FIELDS, UNHELD_KINDS, Network, Record, Unheld
+from whoismesh.packing import CutShortError, NotPackedError, Readable, pack, unpack_stream
 from whoismesh.rangesets import RangeSet
 from whoismesh.registries import REGISTRIES
+from whoismesh.segments import range_of, segments
 
 FORMAT = "whoismesh-dump"
 VERSION = 1
-UNHELD_KINDS = ("unallocated", "reserved", "failed")
-
-
-@dataclass(frozen=True, slots=True)
-class Unheld:
-    """A range that no network holds: `kind` is "unallocated", "reserved" or "failed", `reason` one line for people.
-
-    `source` is "delegated" where published statistics said so and nobody was asked, else "".
-    """
-
-    kind: str
-    range: Range
-    reason: str
-    source: str = ""
-
-    def to_map(self) -> dict[str, Any]:
-        """Return the record as the dump has it."""
-        found: dict[str, Any] = {
-            "kind": self.kind,
-            "first": self.range.first_bytes,
-            "last": self.range.last_bytes,
-            "reason": self.reason,
-        }
-        return found | {"source": self.source} if self.source else found
-
-
-Record = Network | Unheld
 
 
 def footer_of(counts: Counter[str], sha256: str) -> dict[str, Any]:
@@ -62,7 +36,9 @@ def footer_of(counts: Counter[str], sha256: str) -> dict[str, Any]:
 
 
 class Dump:
-    """An open dump. Iterate over it for its records, in order; `header` and, after the last record, `footer` are maps.
+    """An open dump, plain or compressed. Iterate over it for its records, in order.
+
+    `header` and, after the last record, `footer` are maps.
 
     Iteration raises DumpError after the last whole record if the file is cut short, damaged or does not match its
     footer; `whole_records` leaves it at a `problem`.
@@ -77,14 +53,20 @@ class Dump:
         except OSError as error:
             raise DumpError(f"{self.path}: cannot be read: {error.strerror}") from None
         try:
+            self.compressed = self._file.read(len(ZSTD_MAGIC)) == ZSTD_MAGIC
             self.header = self._read_header()
-        except DumpError:
+        except BaseException:
             self._file.close()
             raise
 
+    def _stream(self) -> Readable:
+        """Return the dump's bytes from the beginning, plain."""
+        self._file.seek(0)
+        return Decompressed(self._file) if self.compressed else self._file
+
     def _read_header(self) -> Mapping[str, Any]:
         try:
-            header, _ = next(unpack_stream(self._file, 4096))
+            header, _ = next(unpack_stream(self._stream(), 4096))
         except (NotPackedError, CutShortError, StopIteration):
             header = None
         if not isinstance(header, dict) or header.get("format") != FORMAT:
@@ -105,9 +87,16 @@ class Dump:
             raise DumpError(f"{self.path}: its header names no space") from None
 
     def __iter__(self) -> Iterator[Record]:
-        self._file.seek(0)
+        for record, _, _ in self.located():
+            yield record
+
+    def located(self) -> Iterator[tuple[Record, int, int]]:
+        """Yield (record, where its bytes begin, where they end) of all records; raises DumpError as iteration does.
+
+        The places are those of the plain bytes, also in a compressed dump.
+        """
         self.footer = None
-        hashed = _HashedFile(self._file)
+        hashed = _HashedFile(self._stream())
         count = -1
         begins = 0
         counts: Counter[str] = Counter()
@@ -115,7 +104,7 @@ class Dump:
             for record, ends in unpack_stream(hashed):
                 count += 1
                 hashed.last_begins = begins
-                begins = ends
+                begins, began = ends, begins
                 if count == 0:
                     continue
                 if self.footer is not None or not isinstance(record, dict):
@@ -123,9 +112,9 @@ class Dump:
                 if record.get("kind") == "footer":
                     self.footer = record
                     continue
-                found = self._record(record)
+                found = read_record(record, self.path)
                 counts[record["kind"]] += 1
-                yield found
+                yield found, began, ends
         except CutShortError:
             raise DumpError(self._cut_short(count)) from None
         except NotPackedError:
@@ -149,20 +138,6 @@ class Dump:
             "write it again with `whoismesh dump --state DIR FILE`"
         )
 
-    def _record(self, record: dict[str, Any]) -> Record:
-        kind = record.get("kind")
-        try:
-            if kind == "network":
-                return Network.from_map(record)
-            if kind in UNHELD_KINDS:
-                where = Range.from_bytes(record["first"], record["last"])
-                return Unheld(kind, where, str(record.get("reason", "")), str(record.get("source", "")))
-        except DumpError as error:
-            raise DumpError(f"{self.path}: {error}") from None
-        except (KeyError, TypeError, ValueError) as error:
-            raise DumpError(f"{self.path}: a record is not one: {error!r}") from None
-        raise DumpError(f"{self.path}: has a record of unknown kind {kind!r}")
-
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -174,10 +149,26 @@ class Dump:
         self.close()
 
 
+def read_record(record: Any, path: str | os.PathLike[str]) -> Record:
+    """Return the record that a map of a dump is. Raises DumpError that names the dump."""
+    try:
+        kind = record.get("kind")
+        if kind == "network":
+            return Network.from_map(record)
+        if kind in UNHELD_KINDS:
+            where = Range.from_bytes(record["first"], record["last"])
+            return Unheld(kind, where, str(record.get("reason", "")), str(record.get("source", "")))
+    except DumpError as error:
+        raise DumpError(f"{path}: {error}") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DumpError(f"{path}: a record is not one: {error!r}") from None
+    raise DumpError(f"{path}: has a record of unknown kind {kind!r}")
+
+
 class _HashedFile:
     """A file that hashes what is read, up to where the last record begins (a footer is not part of its own digest)."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Readable) -> None:
         self._file = file
         self._hash = hashlib.sha256()
         self._pending = b""
@@ -216,7 +207,7 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
 
 @dataclass(slots=True)
 class Statistics:
-    """What a dump holds. Addresses are counted once however many networks hold them; v4 and v6 together.
+    """What a dump holds. Addresses are counted once, by what answers for them; v4 and v6 together.
 
     `addresses` are those of all networks, also beyond the space; `held` those of the space. `announced` counts the
     networks whose origin AS is known, `disagreements` those of which the other protocol says something else; a
@@ -272,66 +263,35 @@ def statistics(dump: Dump) -> Statistics:
     found.space = space.size
     reached: dict[tuple[str, int], int] = {}
 
-    def fresh(key: str, where: Range) -> Range | None:
-        """Return the part of a range beyond all earlier ones: records come sorted by first address."""
-        first = max(where.first, reached.get((key, where.family), -1) + 1)
-        if first > where.last:
-            return None
-        reached[key, where.family] = where.last
-        return Range(where.family, first, where.last)
+    def counted() -> Iterator[Record]:
+        for record in dump.whole_records():
+            if isinstance(record, Network):
+                found.networks += 1
+                found.announced += record.asn is not None
+                found.disagreements += record.also is not None
+                row = found.by_registry.setdefault(record.registry, _empty_row())
+                row["networks"] += 1
+                for each in record.differs:
+                    row["disagreements"][each] = row["disagreements"].get(each, 0) + 1
+                # The part beyond all earlier ones of the registry: records come sorted by first address.
+                family, first, last = record.range
+                beyond = max(first, reached.get((record.registry, family), -1) + 1)
+                if beyond <= last:
+                    reached[record.registry, family] = last
+                    row["addresses"] += last - beyond + 1
+            yield record
 
-    for record in dump.whole_records():
-        if isinstance(record, Unheld):
-            setattr(found, record.kind, getattr(found, record.kind) + record.range.size)
-            continue
-        found.networks += 1
-        found.announced += record.asn is not None
-        row = found.by_registry.setdefault(record.registry, _empty_row())
-        row["networks"] += 1
-        found.disagreements += record.also is not None
-        for each in record.differs:
-            row["disagreements"][each] = row["disagreements"].get(each, 0) + 1
-        part = fresh(record.registry, record.range)
-        row["addresses"] += part.size if part else 0
-        part = fresh("", record.range)
-        if part is not None:
-            found.addresses += part.size
-            found.held += sum(each.size for each in space.present(part))
+    try:
+        for first, last, over in segments(counted()):
+            part = range_of(first, last)
+            if any(isinstance(each, Network) for each in over):
+                found.addresses += part.size
+            if isinstance(over[0], Network):
+                found.held += sum(each.size for each in space.present(part))
+            else:
+                setattr(found, over[0].kind, getattr(found, over[0].kind) + part.size)
+    except ValueError as error:
+        dump.problem = f"{dump.path}: is not in order: {error}; write it again from the state"
     found.problem = dump.problem
     found.complete = found.complete and not dump.problem
     return found
-
-
-def find(dump: Dump, addresses: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Record | None]:
-    """Return the most specific record that holds each (family, address), in one pass; None where there is none.
-
-    A file that is cut short is searched as far as it is whole; `dump.problem` says so then.
-    """
-    wanted = sorted(set(addresses))
-    found: dict[tuple[int, int], Record | None] = dict.fromkeys(wanted)
-    for record in dump.whole_records():
-        family, first, last = record.range
-        index = bisect_left(wanted, (family, first))
-        while index < len(wanted) and wanted[index] <= (family, last):
-            before = found[wanted[index]]
-            if before is None or record.range.size <= before.range.size:
-                found[wanted[index]] = record
-            index += 1
-    return found
-
-
-def describe(address: tuple[int, int], record: Record | None) -> dict[str, Any]:
-    """Return one answer of a lookup as plain values for JSON."""
-    text = format_address(*address)
-    if record is None:
-        return {"address": text, "kind": None}
-    return {"address": text, **_plain(record)}
-
-
-def _plain(record: Record) -> dict[str, Any]:
-    values = record.to_map()
-    values["first"] = format_address(record.range.family, record.range.first)
-    values["last"] = format_address(record.range.family, record.range.last)
-    if isinstance(record, Network) and record.also is not None:
-        values["also"] = _plain(record.also)
-    return values
