@@ -233,9 +233,9 @@ def test_only_the_command_that_is_used_is_imported() -> None:
     assert process.stdout == "[] 1\n"
 
 
-@pytest.mark.parametrize("command", ["stats", "lookup"])
+@pytest.mark.parametrize("command", ["stats", "lookup", "diff"])
 def test_a_closed_pipe_ends_quietly(dump_file: Path, command: str) -> None:
-    more = ["193.0.6.139"] * 5 if command == "lookup" else []
+    more = {"lookup": ["193.0.6.139"] * 5, "diff": [str(dump_file), "--json"]}.get(command, [])
     reading, writing = os.pipe()
     os.close(reading)
     process = subprocess.run(

@@ -34,6 +34,8 @@ SINGLE_ENGINES = (
         "origins",
         "bulk.splitting",
         "bulk.reading",
+        "segments",
+        "differences",
     ),
 )
 ENGINE_FOLDERS = ("ledger", "lanes", "answers", "gossip")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from whoismesh.addresses import Range
     from whoismesh.blocking import BlockingMesh, join_blocking
-    from whoismesh.dump import Dump, Unheld, open_dump
+    from whoismesh.dump import Dump, open_dump
     from whoismesh.errors import (
         AddressError,
         CrawlReplacedError,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     )
     from whoismesh.history import Discovered, Joined, KnownBlock, Left, Member
     from whoismesh.mesh import Mesh, join
-    from whoismesh.networks import Holder, Network
+    from whoismesh.networks import Holder, Network, Unheld
     from whoismesh.prefixes import PrefixTable
 
 __version__ = "0.1.0"
@@ -77,7 +77,7 @@ _HOMES = {
     "PrefixTable": "prefixes",
     "Range": "addresses",
     "UnavailableError": "errors",
-    "Unheld": "dump",
+    "Unheld": "networks",
     "UsageError": "errors",
     "WhoismeshError": "errors",
     "join": "mesh",

@@ -17,40 +17,13 @@ from typing import IO, Any
 
 from whoismesh.addresses import Range, format_address
 from whoismesh.errors import AddressError, DumpError
-from whoismesh.networks import COMPARED_FIELDS, Network
+from whoismesh.networks import COMPARED_FIELDS, UNHELD_KINDS, Network, Record, Unheld
 from whoismesh.packing import CutShortError, NotPackedError, pack, unpack_stream
 from whoismesh.rangesets import RangeSet
 from whoismesh.registries import REGISTRIES
 
 FORMAT = "whoismesh-dump"
 VERSION = 1
-UNHELD_KINDS = ("unallocated", "reserved", "failed")
-
-
-@dataclass(frozen=True, slots=True)
-class Unheld:
-    """A range that no network holds: `kind` is "unallocated", "reserved" or "failed", `reason` one line for people.
-
-    `source` is "delegated" where published statistics said so and nobody was asked, else "".
-    """
-
-    kind: str
-    range: Range
-    reason: str
-    source: str = ""
-
-    def to_map(self) -> dict[str, Any]:
-        """Return the record as the dump has it."""
-        found: dict[str, Any] = {
-            "kind": self.kind,
-            "first": self.range.first_bytes,
-            "last": self.range.last_bytes,
-            "reason": self.reason,
-        }
-        return found | {"source": self.source} if self.source else found
-
-
-Record = Network | Unheld
 
 
 def footer_of(counts: Counter[str], sha256: str) -> dict[str, Any]:
@@ -325,13 +298,14 @@ def describe(address: tuple[int, int], record: Record | None) -> dict[str, Any]:
     text = format_address(*address)
     if record is None:
         return {"address": text, "kind": None}
-    return {"address": text, **_plain(record)}
+    return {"address": text, **plain(record)}
 
 
-def _plain(record: Record) -> dict[str, Any]:
+def plain(record: Record) -> dict[str, Any]:
+    """Return a record as plain values for JSON: addresses are texts."""
     values = record.to_map()
     values["first"] = format_address(record.range.family, record.range.first)
     values["last"] = format_address(record.range.family, record.range.last)
     if isinstance(record, Network) and record.also is not None:
-        values["also"] = _plain(record.also)
+        values["also"] = plain(record.also)
     return values

@@ -6,28 +6,23 @@ Apart from `dump`, because reading one needs neither the ledger nor what underst
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import heapq
-import os
 import sqlite3
-import time
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-import whoismesh
 from whoismesh import iana
 from whoismesh.addresses import Range
 from whoismesh.answers.cymru import NOBODY, Origin
-from whoismesh.dump import FORMAT, VERSION, Unheld, footer_of
-from whoismesh.errors import DumpError, TryAgainError
+from whoismesh.dump_file import header_of, write_records
+from whoismesh.errors import DumpError
 from whoismesh.ledger import Ledger
-from whoismesh.networks import COMPARED_FIELDS, Network
+from whoismesh.networks import COMPARED_FIELDS, Network, Unheld
 from whoismesh.packing import NotPackedError, pack, unpack
-from whoismesh.storage import disk_error, is_full
+from whoismesh.storage import disk_error
 from whoismesh.store import LedgerStore
 
 
@@ -37,34 +32,18 @@ def write_dump(state: Path, path: Path) -> None:
     The file appears whole or not at all. Raises StateError for the state, DumpError if the file cannot be written,
     TryAgainError if a disk is full.
     """
-    target = Path(os.path.realpath(path))  # a link stays one
-    temporary = target.parent / f".{target.name[:50]}.{os.getpid()}"
     store = LedgerStore.read(state)
     try:
-        if target.exists() and not target.is_file():
-            # Replacing a folder fails only after all the work, and a device or pipe would be gone.
-            raise DumpError(f"{path}: cannot be written: is no regular file; give another file")
-        with store.snapshot(), open(temporary, "wb") as file:
-            _write(store, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as error:
-        if is_full(error):
-            raise TryAgainError(
-                f"{path}: cannot be written: {error.strerror}; make room or give another file, then run the same "
-                "command again: the state is kept"
-            ) from None
-        raise DumpError(f"{path}: cannot be written: {error.strerror}; give another file") from None
+        with store.snapshot():
+            write_records(path, *_records(store))
     except sqlite3.Error as error:
         raise disk_error(state, "cannot be read", error) from None
     finally:
         store.close()
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
-def _write(store: LedgerStore, file: IO[bytes]) -> None:
+def _records(store: LedgerStore) -> tuple[dict[str, Any], Iterator[tuple[str, bytes]]]:
+    """Return the header and all records between it and the footer, as (kind, packed)."""
     crawl = store.crawl()
     ledger = Ledger(crawl.id, crawl.space, {}, attempts=crawl.attempts)
     for result in store.results():
@@ -99,32 +78,14 @@ def _write(store: LedgerStore, file: IO[bytes]) -> None:
         ((record.range, record.kind, pack(record.to_map())) for record in unheld),
         key=lambda record: record[0],
     )
-    digest = hashlib.sha256()
-    counts: Counter[str] = Counter()
-
-    def put(data: bytes) -> None:
-        digest.update(data)
-        file.write(data)
-
-    put(
-        pack(
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "program": f"whoismesh {whoismesh.__version__}",
-                "crawl": crawl.id,
-                "space": [str(each) for each in crawl.space],
-                "depth": crawl.depth,
-                "started_at": crawl.started_at,
-                "written_at": time.time(),
-                "complete": coverage.complete,
-            }
-        )
+    header = header_of(
+        map(str, crawl.space),
+        complete=coverage.complete,
+        crawl=crawl.id,
+        depth=crawl.depth,
+        started_at=crawl.started_at,
     )
-    for _, kind, record in records:
-        counts[kind] += 1
-        put(record)
-    file.write(pack(footer_of(counts, digest.hexdigest())))
+    return header, ((kind, record) for _, kind, record in records)
 
 
 def _with_origins(store: LedgerStore) -> Iterator[tuple[Range, str, bytes, Origin]]:

@@ -1,4 +1,4 @@
-"""The network record: one registration, a range of addresses and who holds it.
+"""The network record: one registration, a range of addresses and who holds it; and the record of a range nobody holds.
 
 It is what RDAP calls an "ip network" (RFC 9083 section 5.4), RPSL an inetnum or inet6num and ARIN a NetRange.
 `to_map` and `from_map` are the record of the dump, key for key (docs/architecture.md, "The dump").
@@ -19,6 +19,9 @@ MOST_CHARACTERS, MOST_STATUSES = 1_000, 20
 
 #: In which fields two protocols' records of one address may differ (answers.disagreement tells what counts), in order.
 COMPARED_FIELDS = ("range", "registry", "handle", "holder", "country")
+
+#: What may be said of a range that no network holds.
+UNHELD_KINDS = ("unallocated", "reserved", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,33 @@ class Network:
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise DumpError(f"a network record is not one: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Unheld:
+    """A range that no network holds: `kind` is "unallocated", "reserved" or "failed", `reason` one line for people.
+
+    `source` is "delegated" where published statistics said so and nobody was asked, else "".
+    """
+
+    kind: str
+    range: Range
+    reason: str
+    source: str = ""
+
+    def to_map(self) -> dict[str, Any]:
+        """Return the record as the dump has it."""
+        found: dict[str, Any] = {
+            "kind": self.kind,
+            "first": self.range.first_bytes,
+            "last": self.range.last_bytes,
+            "reason": self.reason,
+        }
+        return found | {"source": self.source} if self.source else found
+
+
+#: What a dump is made of, between its header and its footer.
+Record = Network | Unheld
 
 
 def _checked(record: Mapping[str, Any], key: str, kind: type | tuple[type, ...], default: Any = ...) -> Any:

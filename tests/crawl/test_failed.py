@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from whoismesh.dump import Unheld, open_dump
+from whoismesh.dump import open_dump
+from whoismesh.networks import Unheld
 from whoismesh.practice.compare import compare
 from whoismesh.practice.faults import CALM, Decision, Fault, Weather
 

@@ -8,7 +8,8 @@ import pytest
 
 from whoismesh.addresses import Range, parse_space
 from whoismesh.delegated import Delegation, write
-from whoismesh.dump import Unheld, open_dump
+from whoismesh.dump import open_dump
+from whoismesh.networks import Unheld
 from whoismesh.practice.compare import compare
 from whoismesh.practice.row import Row
 from whoismesh.practice.table import AllocationTable

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from whoismesh.dump import Unheld, open_dump
-from whoismesh.networks import Network
+from whoismesh.dump import open_dump
+from whoismesh.networks import Network, Unheld
 from whoismesh.practice.compare import compare
 from whoismesh.practice.quirks import Quirk, Quirks
 from whoismesh.practice.verdicts import delegation_of

@@ -9,8 +9,8 @@ from pathlib import Path
 from whoismesh.addresses import format_address, parse_address
 from whoismesh.cli.stats import told
 from whoismesh.command import EXIT_CODES
-from whoismesh.dump import Record, describe, find, open_dump
-from whoismesh.networks import Network
+from whoismesh.dump import describe, find, open_dump
+from whoismesh.networks import Network, Record
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

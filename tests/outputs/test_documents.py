@@ -1,0 +1,44 @@
+"""Every command in the pages on outputs is run, in the order of the page, and prints what the page says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def commands(text: str) -> list[tuple[str, str]]:
+    """Return (command, what it prints) of all console blocks of a page."""
+    found: list[tuple[str, str]] = []
+    for block in text.split("```console\n")[1:]:
+        for line in block.partition("```")[0].splitlines():
+            if line.startswith("$ "):
+                found.append((line[2:], ""))
+            else:
+                command, printed = found[-1]
+                found[-1] = command, f"{printed}{line}\n"
+    return found
+
+
+@pytest.mark.parametrize("page", ["outputs.md"])
+def test_every_command_of_a_page_prints_what_the_page_says(page: str, tmp_path: Path) -> None:
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, call in (("python", ""), ("whoismesh", " -m whoismesh")):
+        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{call} "$@"\n')
+        (programs / name).chmod(0o755)
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"}
+    found = commands((ROOT / "docs" / page).read_text("utf-8"))
+    assert len(found) >= 3
+    for command, expected in found:
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command], cwd=tmp_path, env=environment, capture_output=True, check=False
+        )
+        assert (done.returncode, done.stderr.decode()) == (0, ""), command
+        assert done.stdout.decode() == expected, command
