@@ -34,6 +34,7 @@ SINGLE_ENGINES = (
         "origins",
         "bulk.splitting",
         "bulk.reading",
+        "hilbert",
         "segments",
         "differences",
     ),
