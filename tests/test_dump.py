@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from whoismesh.addresses import Range, parse_address, parse_space
 from whoismesh.answers.cymru import NOBODY, Origin
 from whoismesh.compounds import ORIGINS, Result
-from whoismesh.dump import Dump, describe, find, open_dump, statistics
+from whoismesh.dump import Dump, open_dump, plain, statistics
 from whoismesh.dump_writer import write_dump
 from whoismesh.errors import DumpError, StateError
+from whoismesh.index import open_index
 from whoismesh.networks import COMPARED_FIELDS, Holder, Network, Record, Unheld
 from whoismesh.origins import pack_origins
 from whoismesh.packing import pack, unpack_stream
@@ -515,14 +516,12 @@ def test_the_most_specific_record_is_found(
     path = small_dump(small)
     known = records(path)
     wanted = [(family, number) for family, base in BASES.items() for number in range(base.first - 45, base.last + 45)]
-    with open_dump(path) as dump:
-        found = find(dump, wanted * 2)
-        assert dump.problem == ""
-    assert set(found) == set(wanted)
-    for address in wanted:
-        holding = [each for each in known if each.range.holds(*address)]
-        expected = min(holding, key=lambda each: (each.range.size, -each.range.first)) if holding else None
-        assert found[address] == expected
+    with open_index(path) as index:
+        assert index.problem == ""
+        for address in wanted:
+            holding = [each for each in known if each.range.holds(*address)]
+            holding.sort(key=lambda each: (each.range.size, -each.range.first))
+            assert [index.record(number) for number in index.around(*address)] == holding
 
 
 def test_a_complete_crawl_has_settled_its_space(tmp_path: Path, make_result: MakeResult, make_state: MakeState) -> None:
@@ -548,29 +547,19 @@ def test_what_is_whole_of_a_cut_dump_is_counted_and_found(dump_file: Path) -> No
         assert "is cut short after 7 whole records" in found.problem
         assert not found.complete
         assert {**found.to_map(), "complete": 0} == {**whole.to_map(), "complete": 0}
-        address = parse_address("193.0.2.6")
-        record = find(dump, [address])[address]
-        assert isinstance(record, Network)
-        assert record.name == "NO-CIDR"
-        assert dump.problem == found.problem
+    with open_index(dump_file) as index:
+        number = index.find(*parse_address("193.0.2.6"))
+        assert number is not None
+        assert b"NO-CIDR" in index.line(number)
+        assert index.problem == found.problem
 
 
 def test_answers_are_plain_values(dump_file: Path) -> None:
-    wanted = [parse_address(text) for text in ("193.0.2.200", "194.0.0.1", "8.8.8.8", "2001:601::")]
-    with open_dump(dump_file) as dump:
-        found = find(dump, wanted)
-    answers = [json.loads(json.dumps(describe(address, found[address]))) for address in wanted]
-    assert answers[0]["holder"]["name"] == "Société Générale — Zürich 東京"
-    assert (answers[0]["first"], answers[0]["last"]) == ("193.0.2.0", "193.0.2.255")
-    assert answers[1] == {
-        "address": "194.0.0.1",
-        "kind": "failed",
-        "first": "194.0.0.0",
-        "last": "194.0.0.255",
-        "reason": "third time",
-    }
-    assert answers[2] == {"address": "8.8.8.8", "kind": None}
-    assert answers[3]["kind"] == "unallocated"
+    answers = [json.loads(json.dumps(plain(each))) for each in records(dump_file)]
+    assert answers[2]["holder"]["name"] == "Société Générale — Zürich 東京"
+    assert (answers[2]["first"], answers[2]["last"]) == ("193.0.2.0", "193.0.2.255")
+    assert answers[4] == {"kind": "failed", "first": "194.0.0.0", "last": "194.0.0.255", "reason": "third time"}
+    assert answers[6]["first"] == "2001:601::"
 
 
 def test_a_dump_is_closed_with_its_block(dump_file: Path) -> None:

@@ -43,6 +43,8 @@ SINGLE_ENGINES = (
         "maps.making",
         "maps.svg",
         "segments",
+        "one_line",
+        "index_layout",
         "differences",
     ),
 )

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import sqlite3
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,8 +13,6 @@ from typing import Any, TextIO
 import whoismesh
 from whoismesh.depth import ALLOCATIONS, DEPTHS
 from whoismesh.errors import ConfigError, TryAgainError, WhoismeshError
-from whoismesh.logs import LEVELS
-from whoismesh.storage import disk_error, is_full
 
 #: EX_SOFTWARE of sysexits.h.
 BUG = 70
@@ -72,6 +68,8 @@ def prior_flags(args: argparse.Namespace) -> dict[str, Any]:
 
 def common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --log-level and --version, and the exit codes to the end of the help."""
+    from whoismesh.logs import LEVELS  # brings logging in, which only daemons need
+
     parser.add_argument(
         "--log-level", choices=LEVELS, default="info", help="what goes to standard error (default: info)"
     )
@@ -97,10 +95,6 @@ def run_command(
         for problem in problems:
             _say(f"{parser.prog}: {problem}")
         return error.exit_code
-    except sqlite3.DatabaseError as error:
-        told = disk_error(Path("the state file"), "cannot be used", error)
-        _say(f"{parser.prog}: {told}")
-        return told.exit_code
     except BrokenPipeError:
         # Whoever reads has had enough.
         _give_up(sys.stdout)
@@ -108,13 +102,37 @@ def run_command(
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        if isinstance(error, OSError) and is_full(error):
-            _give_up(sys.stdout)
-            _say(f"{parser.prog}: {error.filename or 'the output'}: {error.strerror}; make room and run it again")
-            return TryAgainError.exit_code
-        # A bug of ours. Its own exit code keeps it apart from 1, which says that a crawl ended with failures.
-        traceback.print_exc()
-        return BUG
+        return _unforeseen(parser, error)
+
+
+def _unforeseen(parser: argparse.ArgumentParser, error: Exception) -> int:
+    """Tell of an error that is none of ours; return the exit code.
+
+    Imports what most commands need not: each of them is a process, and `lookup` is to be quick.
+    """
+    import sqlite3
+    import traceback
+
+    from whoismesh.storage import disk_error, is_full
+
+    if isinstance(error, sqlite3.DatabaseError):
+        problem = disk_error(Path("the state file"), "cannot be used", error)
+        _say(f"{parser.prog}: {problem}")
+        return problem.exit_code
+    if isinstance(error, OSError) and is_full(error):
+        _give_up(sys.stdout)
+        _say(f"{parser.prog}: {error.filename or 'the output'}: {error.strerror}; make room and run it again")
+        return TryAgainError.exit_code
+    # A bug of ours. Its own exit code keeps it apart from 1, which says that a crawl ended with failures.
+    traceback.print_exc()
+    return BUG
+
+
+def told(problem: str) -> int:
+    """Say what is wrong with a dump of which something could be read; return the exit code."""
+    if problem:
+        print(f"whoismesh: {problem}", file=sys.stderr)
+    return 1 if problem else 0
 
 
 def _say(line: str) -> None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -78,6 +77,11 @@ class Dump:
             raise DumpError(f"{self.path}: its header names no space") from None
 
     def __iter__(self) -> Iterator[Record]:
+        for record, _, _ in self.located():
+            yield record
+
+    def located(self) -> Iterator[tuple[Record, int, int]]:
+        """Yield (record, where its bytes begin, where they end) of all records; raises DumpError as iteration does."""
         self._file.seek(0)
         self.footer = None
         hashed = _HashedFile(self._file)
@@ -88,7 +92,7 @@ class Dump:
             for record, ends in unpack_stream(hashed):
                 count += 1
                 hashed.last_begins = begins
-                begins = ends
+                begins, began = ends, begins
                 if count == 0:
                     continue
                 if self.footer is not None or not isinstance(record, dict):
@@ -96,9 +100,9 @@ class Dump:
                 if record.get("kind") == "footer":
                     self.footer = record
                     continue
-                found = self._record(record)
+                found = read_record(record, self.path)
                 counts[record["kind"]] += 1
-                yield found
+                yield found, began, ends
         except CutShortError:
             raise DumpError(self._cut_short(count)) from None
         except NotPackedError:
@@ -122,20 +126,6 @@ class Dump:
             "write it again with `whoismesh dump --state DIR FILE`"
         )
 
-    def _record(self, record: dict[str, Any]) -> Record:
-        kind = record.get("kind")
-        try:
-            if kind == "network":
-                return Network.from_map(record)
-            if kind in UNHELD_KINDS:
-                where = Range.from_bytes(record["first"], record["last"])
-                return Unheld(kind, where, str(record.get("reason", "")), str(record.get("source", "")))
-        except DumpError as error:
-            raise DumpError(f"{self.path}: {error}") from None
-        except (KeyError, TypeError, ValueError) as error:
-            raise DumpError(f"{self.path}: a record is not one: {error!r}") from None
-        raise DumpError(f"{self.path}: has a record of unknown kind {kind!r}")
-
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -145,6 +135,22 @@ class Dump:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def read_record(record: Any, path: str | os.PathLike[str]) -> Record:
+    """Return the record that a map of a dump is. Raises DumpError that names the dump."""
+    try:
+        kind = record.get("kind")
+        if kind == "network":
+            return Network.from_map(record)
+        if kind in UNHELD_KINDS:
+            where = Range.from_bytes(record["first"], record["last"])
+            return Unheld(kind, where, str(record.get("reason", "")), str(record.get("source", "")))
+    except DumpError as error:
+        raise DumpError(f"{path}: {error}") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DumpError(f"{path}: a record is not one: {error!r}") from None
+    raise DumpError(f"{path}: has a record of unknown kind {kind!r}")
 
 
 class _HashedFile:
@@ -275,37 +281,17 @@ def statistics(dump: Dump) -> Statistics:
     return found
 
 
-def find(dump: Dump, addresses: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Record | None]:
-    """Return the most specific record that holds each (family, address), in one pass; None where there is none.
-
-    A file that is cut short is searched as far as it is whole; `dump.problem` says so then.
-    """
-    wanted = sorted(set(addresses))
-    found: dict[tuple[int, int], Record | None] = dict.fromkeys(wanted)
-    for record in dump.whole_records():
-        family, first, last = record.range
-        index = bisect_left(wanted, (family, first))
-        while index < len(wanted) and wanted[index] <= (family, last):
-            before = found[wanted[index]]
-            if before is None or record.range.size <= before.range.size:
-                found[wanted[index]] = record
-            index += 1
-    return found
-
-
-def describe(address: tuple[int, int], record: Record | None) -> dict[str, Any]:
-    """Return one answer of a lookup as plain values for JSON."""
-    text = format_address(*address)
-    if record is None:
-        return {"address": text, "kind": None}
-    return {"address": text, **plain(record)}
-
-
 def plain(record: Record) -> dict[str, Any]:
     """Return a record as plain values for JSON: addresses are texts."""
-    values = record.to_map()
-    values["first"] = format_address(record.range.family, record.range.first)
-    values["last"] = format_address(record.range.family, record.range.last)
-    if isinstance(record, Network) and record.also is not None:
-        values["also"] = plain(record.also)
-    return values
+    return plain_values(record.to_map())
+
+
+def plain_values(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the map that a record is in a dump as plain values for JSON, in the same order."""
+    family = 4 if len(values["first"]) == 4 else 6
+    found = dict(values)
+    for name in ("first", "last"):
+        found[name] = format_address(family, int.from_bytes(values[name]))
+    if found.get("also") is not None:
+        found["also"] = plain_values(found["also"])
+    return found

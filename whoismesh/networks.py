@@ -23,6 +23,21 @@ COMPARED_FIELDS = ("range", "registry", "handle", "holder", "country")
 #: What may be said of a range that no network holds.
 UNHELD_KINDS = ("unallocated", "reserved", "failed")
 
+#: Fields of a record that are a text or nil, as `from_map` takes them apart.
+_TEXT_FIELDS = (
+    "handle",
+    "name",
+    "type",
+    "country",
+    "parent",
+    "registered",
+    "changed",
+    "asn_cidr",
+    "server",
+    "asked",
+)
+_TEXT_OR_NONE = frozenset({str, type(None)})
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -117,28 +132,34 @@ class Network:
     def from_map(cls, record: Mapping[str, Any]) -> Network:
         """Read a record of the dump. Raises DumpError if a needed field is missing or any is of the wrong kind."""
         try:
-            holder = record.get("holder") or {}
-            also = record.get("also")
+            get = record.get
+            holder = get("holder") or {}
+            also = get("also")
+            # All texts at once: a dump has millions of records, and this is most of reading one.
+            texts = [get(name) for name in _TEXT_FIELDS] + [holder.get("handle"), holder.get("name")]
+            if not _TEXT_OR_NONE.issuperset(map(type, texts)):
+                raise TypeError(f"one of {', '.join(_TEXT_FIELDS)} and the holder is no text")
+            handle, name, kind, country, parent, registered, changed, asn_cidr, server, asked, *held = texts
             return cls(
                 registry=_checked(record, "registry", str),
                 range=Range.from_bytes(_checked(record, "first", bytes), _checked(record, "last", bytes)),
-                handle=_checked(record, "handle", str, None),
-                name=_checked(record, "name", str, None),
-                type=_checked(record, "type", str, None),
-                status=_texts(record.get("status") or []),
-                country=_checked(record, "country", str, None),
-                parent=_checked(record, "parent", str, None),
-                holder=Holder(_checked(holder, "handle", str, None), _checked(holder, "name", str, None)),
-                registered=_checked(record, "registered", str, None),
-                changed=_checked(record, "changed", str, None),
+                handle=handle,
+                name=name,
+                type=kind,
+                status=_texts(get("status") or []),
+                country=country,
+                parent=parent,
+                holder=Holder(*held),
+                registered=registered,
+                changed=changed,
                 asn=_checked(record, "asn", int, None),
-                asn_cidr=_checked(record, "asn_cidr", str, None),
+                asn_cidr=asn_cidr,
                 source=_checked(record, "source", str, "rdap"),
-                server=_checked(record, "server", str, None),
-                asked=_checked(record, "asked", str, None),
+                server=server,
+                asked=asked,
                 fetched_at=float(_checked(record, "fetched_at", (float, int), 0.0)),
                 also=None if also is None else cls.from_map({**also, "also": None}),  # one beside the other, no chain
-                differs=_texts(record.get("differs") or []),
+                differs=_texts(get("differs") or []),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise DumpError(f"a network record is not one: {error!r}") from error
@@ -182,6 +203,8 @@ def _checked(record: Mapping[str, Any], key: str, kind: type | tuple[type, ...],
 
 
 def _texts(value: Any) -> tuple[str, ...]:
+    if value == []:
+        return ()
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise TypeError("status is no list of texts")
     return tuple(value)

@@ -9,8 +9,7 @@ from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
-from whoismesh.cli.stats import told
-from whoismesh.command import EXIT_CODES
+from whoismesh.command import EXIT_CODES, told
 from whoismesh.differences import CLASSES, FIELDS, Change, RangeTally, Tally, changes
 from whoismesh.dump import open_dump, plain
 from whoismesh.errors import DumpError, UsageError

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from whoismesh.addresses import WHOLE, Range
-from whoismesh.cli.stats import told
-from whoismesh.command import EXIT_CODES
+from whoismesh.command import EXIT_CODES, told
 from whoismesh.differences import FIELDS
 from whoismesh.dump import Dump, open_dump
 from whoismesh.errors import DumpError, UsageError

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from whoismesh.command import EXIT_CODES
+from whoismesh.command import EXIT_CODES, told
 from whoismesh.dump import Statistics, open_dump, statistics
 
 
@@ -27,13 +26,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         print_statistics(found)
     return told(found.problem)
-
-
-def told(problem: str) -> int:
-    """Say what is wrong with a dump of which something could be read; return the exit code."""
-    if problem:
-        print(f"whoismesh: {problem}", file=sys.stderr)
-    return 1 if problem else 0
 
 
 def print_statistics(found: Statistics) -> None:
