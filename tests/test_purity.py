@@ -50,6 +50,8 @@ SINGLE_ENGINES = (
         "one_line",
         "index_layout",
         "differences",
+        "merging",
+        "depth",
     ),
 )
 ENGINE_FOLDERS = ("ledger", "lanes", "answers", "gossip")

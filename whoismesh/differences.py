@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from whoismesh.addresses import Range
 from whoismesh.networks import Network, Record
-from whoismesh.segments import Segment, range_of, segments
+from whoismesh.segments import overlaid, range_of, segments
 
 #: The classes, in the order in which they are told.
 CLASSES = (
@@ -97,7 +97,8 @@ def changes(old: Iterable[Record], new: Iterable[Record], ignored: Iterable[str]
 def pairs(old: Iterable[Record], new: Iterable[Record]) -> Iterator[Pair]:
     """Yield the stretches over which in both dumps one record answers, where one of them has any."""
     open_pair: Pair | None = None
-    for first, last, before, after in _overlaid(segments(old), segments(new)):
+    for first, last, left, right in overlaid(segments(old), segments(new)):
+        before, after = left[0] if left else None, right[0] if right else None
         if (
             open_pair is not None
             and open_pair.last + 1 == first
@@ -112,25 +113,6 @@ def pairs(old: Iterable[Record], new: Iterable[Record]) -> Iterator[Pair]:
         open_pair = Pair(first, last, before, after)
     if open_pair is not None:
         yield open_pair
-
-
-def _overlaid(old: Iterator[Segment[Record]], new: Iterator[Segment[Record]]) -> Iterator[Pair]:
-    """Yield the seams of both sides: stretches that cross no end of a segment of either."""
-    left, right = next(old, None), next(new, None)
-    place = 0
-    while left is not None or right is not None:
-        starts = [max(each.first, place) for each in (left, right) if each is not None]
-        place = min(starts)
-        before = left.over[0] if left is not None and left.first <= place else None
-        after = right.over[0] if right is not None and right.first <= place else None
-        sides = (each for each in (left, right) if each is not None)
-        last = min(each.last if each.first <= place else each.first - 1 for each in sides)
-        yield Pair(place, last, before, after)
-        place = last + 1
-        if left is not None and left.last < place:
-            left = next(old, None)
-        if right is not None and right.last < place:
-            right = next(new, None)
 
 
 def differing(old: Record | None, new: Record | None, counted: Iterable[str] = FIELDS) -> tuple[str, ...]:

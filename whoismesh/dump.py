@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from whoismesh.addresses import Range, format_address
+from whoismesh.compression import ZSTD_MAGIC, Decompressed
 from whoismesh.errors import AddressError, DumpError
 from whoismesh.networks import COMPARED_FIELDS, UNHELD_KINDS, Network, Record, Unheld
-from whoismesh.packing import CutShortError, NotPackedError, pack, unpack_stream
+from whoismesh.packing import CutShortError, NotPackedError, Readable, pack, unpack_stream
 from whoismesh.rangesets import RangeSet
 from whoismesh.registries import REGISTRIES
 
@@ -34,7 +35,9 @@ def footer_of(counts: Counter[str], sha256: str) -> dict[str, Any]:
 
 
 class Dump:
-    """An open dump. Iterate over it for its records, in order; `header` and, after the last record, `footer` are maps.
+    """An open dump, plain or compressed. Iterate over it for its records, in order.
+
+    `header` and, after the last record, `footer` are maps.
 
     Iteration raises DumpError after the last whole record if the file is cut short, damaged or does not match its
     footer; `whole_records` leaves it at a `problem`.
@@ -49,14 +52,20 @@ class Dump:
         except OSError as error:
             raise DumpError(f"{self.path}: cannot be read: {error.strerror}") from None
         try:
+            self.compressed = self._file.read(len(ZSTD_MAGIC)) == ZSTD_MAGIC
             self.header = self._read_header()
-        except DumpError:
+        except BaseException:
             self._file.close()
             raise
 
+    def _stream(self) -> Readable:
+        """Return the dump's bytes from the beginning, plain."""
+        self._file.seek(0)
+        return Decompressed(self._file) if self.compressed else self._file
+
     def _read_header(self) -> Mapping[str, Any]:
         try:
-            header, _ = next(unpack_stream(self._file, 4096))
+            header, _ = next(unpack_stream(self._stream(), 4096))
         except (NotPackedError, CutShortError, StopIteration):
             header = None
         if not isinstance(header, dict) or header.get("format") != FORMAT:
@@ -81,10 +90,12 @@ class Dump:
             yield record
 
     def located(self) -> Iterator[tuple[Record, int, int]]:
-        """Yield (record, where its bytes begin, where they end) of all records; raises DumpError as iteration does."""
-        self._file.seek(0)
+        """Yield (record, where its bytes begin, where they end) of all records; raises DumpError as iteration does.
+
+        The places are those of the plain bytes, also in a compressed dump.
+        """
         self.footer = None
-        hashed = _HashedFile(self._file)
+        hashed = _HashedFile(self._stream())
         count = -1
         begins = 0
         counts: Counter[str] = Counter()
@@ -156,7 +167,7 @@ def read_record(record: Any, path: str | os.PathLike[str]) -> Record:
 class _HashedFile:
     """A file that hashes what is read, up to where the last record begins (a footer is not part of its own digest)."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Readable) -> None:
         self._file = file
         self._hash = hashlib.sha256()
         self._pending = b""

@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import whoismesh
+from whoismesh.compression import compressed
 from whoismesh.dump import FORMAT, VERSION, footer_of
+from whoismesh.networks import Record
 from whoismesh.output_files import appearing
 from whoismesh.packing import pack
+
+#: How a dump may be compressed.
+COMPRESSIONS = ("zstd",)
 
 
 def header_of(space: Iterable[str], *, complete: bool, **more: Any) -> dict[str, Any]:
@@ -28,20 +33,32 @@ def header_of(space: Iterable[str], *, complete: bool, **more: Any) -> dict[str,
     }
 
 
-def write_records(path: Path, header: Mapping[str, Any], records: Iterable[tuple[str, bytes]]) -> Counter[str]:
+def write_records(
+    path: Path, header: Mapping[str, Any], records: Iterable[tuple[str, bytes]], compress: str | None = None
+) -> Counter[str]:
     """Write a dump of (kind, packed record), which come sorted. Return how many of each kind there are.
 
-    The file appears whole or not at all. Raises DumpError or TryAgainError if it cannot be written.
+    `compress` is None or one of COMPRESSIONS; counts and digest are of the plain bytes. The file appears whole or not
+    at all. Raises DumpError or TryAgainError if it cannot be written, UnavailableError without the package for it.
     """
     digest = hashlib.sha256()
     counts: Counter[str] = Counter()
-    with appearing(path) as temporary, open(temporary, "wb") as file:
-        packed = pack(header)
-        digest.update(packed)
-        file.write(packed)
+    with appearing(path) as temporary, open(temporary, "wb") as raw:
+        file = compressed(raw) if compress else raw
+        first = pack(header)
+        digest.update(first)
+        file.write(first)
         for kind, record in records:
             counts[kind] += 1
             digest.update(record)
             file.write(record)
         file.write(pack(footer_of(counts, digest.hexdigest())))
+        if compress:
+            file.close()
     return counts
+
+
+def packed(record: Record) -> tuple[str, bytes]:
+    """Return a record as `write_records` takes it."""
+    values = record.to_map()
+    return values["kind"], pack(values)

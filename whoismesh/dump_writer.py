@@ -26,16 +26,16 @@ from whoismesh.storage import disk_error
 from whoismesh.store import LedgerStore
 
 
-def write_dump(state: Path, path: Path) -> None:
+def write_dump(state: Path, path: Path, compress: str | None = None) -> None:
     """Write the dump of a coordinator's state folder, whether the crawl is running or not.
 
-    The file appears whole or not at all. Raises StateError for the state, DumpError if the file cannot be written,
-    TryAgainError if a disk is full.
+    `compress` is None or "zstd". The file appears whole or not at all. Raises StateError for the state, DumpError if
+    the file cannot be written, TryAgainError if a disk is full, UnavailableError if a package is missing.
     """
     store = LedgerStore.read(state)
     try:
         with store.snapshot():
-            write_records(path, *_records(store))
+            write_records(path, *_records(store), compress)
     except sqlite3.Error as error:
         raise disk_error(state, "cannot be read", error) from None
     finally:

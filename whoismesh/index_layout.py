@@ -12,7 +12,7 @@ so that they are used where they lie. The address space is cut into stretches wi
 | `record_ends` | 64 bits | record n likewise, in `records` or in the dump |
 | `chain_record`, `chain_around` | 32 bits | the record of a chain, and the chain around it or NONE |
 | `first_4`, `chain_4` | 32 bits | the stretches of IPv4, from address 0 on; NONE where nothing lies |
-| `answer_4` | 32 bits | for each of them the record that answers, or NONE: a step less for each of a million questions |
+| `answer_4` | 32 bits | for each of them the record that answers, or NONE: a step less for a million questions |
 | `high_6`, `low_6`, `chain_6` | 64, 64 and 32 bits | the stretches of IPv6, likewise |
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from array import array
@@ -12,6 +13,7 @@ from typing import IO, Any, NamedTuple
 
 from whoismesh.addresses import Range
 from whoismesh.dump import Dump, open_dump
+from whoismesh.dump_file import packed
 from whoismesh.errors import DumpError
 from whoismesh.index_layout import HEADER_BYTES, MAGIC, NONE, TABLES
 from whoismesh.one_line import one_line
@@ -45,8 +47,7 @@ def build(dump: str | os.PathLike[str], path: str | None, mark: bytes) -> IO[byt
             return file
         with appearing(Path(path)) as temporary, open(temporary, "wb") as kept:
             file.seek(0)
-            while piece := file.read(1024 * 1024):
-                kept.write(piece)
+            shutil.copyfileobj(file, kept)
     except BaseException:
         file.close()
         raise
@@ -61,6 +62,8 @@ def _write(dump: Dump, file: IO[bytes], mark: bytes) -> str:
     at: dict[str, tuple[int, int]] = {}
     ends = tables["line_ends"], tables["record_ends"]
     problem = ""
+    # In a compressed dump no record can be read by itself, so the index has them all.
+    copies = tempfile.TemporaryFile() if dump.compressed else None  # noqa: SIM115 - closed below
 
     def numbered() -> Iterator[_Numbered]:
         nonlocal problem
@@ -70,6 +73,10 @@ def _write(dump: Dump, file: IO[bytes], mark: bytes) -> str:
                 after = ends_at
                 line = one_line(record).encode("utf-8", "replace")
                 file.write(line)
+                if copies is not None:
+                    begins = copies.tell()
+                    copies.write(packed(record)[1])
+                    after = copies.tell()
                 ends[0].append(size)
                 ends[1].append(begins)
                 size += len(line)
@@ -81,11 +88,19 @@ def _write(dump: Dump, file: IO[bytes], mark: bytes) -> str:
 
     try:
         _cut(numbered(), tables)
+        at["lines"] = HEADER_BYTES, file.tell()
+        begins = file.tell()
+        if copies is not None:
+            copies.seek(0)
+            shutil.copyfileobj(copies, file)
+        at["records"] = begins, file.tell()
     except ValueError as error:
         raise DumpError(f"{dump.path}: is not in order: {error}; write it again from the state") from None
-    at["lines"] = HEADER_BYTES, file.tell()
+    finally:
+        if copies is not None:
+            copies.close()
     for name, table in tables.items():
-        if name != "lines":
+        if name not in at:
             file.write(bytes(-file.tell() % 8))
             begins = file.tell()
             table.tofile(file)
@@ -97,9 +112,9 @@ def _write(dump: Dump, file: IO[bytes], mark: bytes) -> str:
         "bytes": file.tell(),
         "tables": at,
     }
-    packed = pack(header)
+    first = pack(header)
     file.seek(0)
-    file.write(MAGIC + len(packed).to_bytes(4) + packed)
+    file.write(MAGIC + len(first).to_bytes(4) + first)
     file.flush()
     return problem
 

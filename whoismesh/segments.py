@@ -91,3 +91,24 @@ def _until(open_ones: list[tuple[int, int, int, Item]], first: int, end: int | N
             last = min(last, end - 1)
         yield Segment(first, last, over)
         first = last + 1
+
+
+def overlaid(
+    left: Iterable[Segment[Item]], right: Iterable[Segment[Item]]
+) -> Iterator[tuple[int, int, tuple[Item, ...], tuple[Item, ...]]]:
+    """Yield (first place, last place, what lies over them on the left, and on the right), where there is anything.
+
+    No such stretch crosses an end of a segment of either side.
+    """
+    sides = [iter(left), iter(right)]
+    heads = [next(side, None) for side in sides]
+    first = 0
+    while any(head is not None for head in heads):
+        first = min(max(head.first, first) for head in heads if head is not None)
+        last = min(head.last if head.first <= first else head.first - 1 for head in heads if head is not None)
+        over = [head.over if head is not None and head.first <= first else () for head in heads]
+        yield first, last, over[0], over[1]
+        first = last + 1
+        for number, head in enumerate(heads):
+            if head is not None and head.last < first:
+                heads[number] = next(sides[number], None)

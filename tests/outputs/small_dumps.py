@@ -56,3 +56,9 @@ def write(path: Path, found: Iterable[Record], space: Iterable[str] = ("0.0.0.0/
 
 def network(text: str, registry: str = "ripencc", **more: Any) -> Network:
     return Network(registry, Range.parse(text), **more)
+
+
+def answer(found: list[Record], where: Range) -> Record | None:
+    """Return what a lookup of an address would: the smallest record, of equal ones the later."""
+    holding = [(each.range.size, -n, each) for n, each in enumerate(found) if each.range.contains(where)]
+    return min(holding, key=lambda each: each[:2])[2] if holding else None

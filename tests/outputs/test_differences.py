@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from small_dumps import PLACES, network, sorted_records
+from small_dumps import PLACES, answer, network, sorted_records
 
 from whoismesh.addresses import Range
 from whoismesh.differences import CLASSES, FIELDS, Change, RangeTally, Tally, changes, same_holder
@@ -12,12 +12,6 @@ from whoismesh.networks import Holder, Network, Record, Unheld
 from whoismesh.segments import place, range_of
 
 MIRRORED = {"added": "removed", "removed": "added", "split": "merged", "merged": "split"}
-
-
-def answer(found: list[Record], where: Range) -> Record | None:
-    """Return what a lookup would: the smallest record, of equal ones the later."""
-    holding = [(each.range.size, -n, each) for n, each in enumerate(found) if each.range.contains(where)]
-    return min(holding, key=lambda each: each[:2])[2] if holding else None
 
 
 @given(sorted_records())

@@ -22,6 +22,7 @@ COMMANDS = (
     ("lookup", "whoismesh.cli.lookup", "say who holds an address, from a dump"),
     ("serve", "whoismesh.cli.serve", "answer WHOIS and RDAP clients from a dump"),
     ("map", "whoismesh.cli.map", "draw a dump's address space as a picture"),
+    ("merge", "whoismesh.cli.merge", "make one dump of two, the newer records of both"),
     ("diff", "whoismesh.cli.diff", "say what became of every address between two dumps"),
 )
 

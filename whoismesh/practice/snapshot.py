@@ -17,23 +17,28 @@ from pathlib import Path
 from time import strptime
 
 from whoismesh.command import EXIT_CODES, run_command
-from whoismesh.dump_file import header_of, write_records
+from whoismesh.depth import ALLOCATIONS, ASSIGNMENTS
+from whoismesh.dump_file import header_of, packed, write_records
 from whoismesh.networks import Holder, Network, Record, Unheld
-from whoismesh.packing import pack
 from whoismesh.practice.row import Row
 from whoismesh.practice.table import AllocationTable
 
 
 def records(table: AllocationTable, server: str, *, names: bool = True) -> Iterator[Record]:
     """Yield what a table tells as a dump has it, in order. `server` is the file's name; its newest row dates it."""
-    newest = max((row.date for row in table.rows()), default="")
-    fetched_at = float(timegm(strptime(newest, "%Y%m%d"))) if newest else 0.0
+    fetched_at = date_of(table)
     for row in merge(table.rows(), table.deeper(), key=lambda row: row.range):
         if row.held:
             yield _network(row, server, fetched_at, names=names)
         else:
             kind = "reserved" if row.status == "reserved" else "unallocated"
             yield Unheld(kind, row.range, f"{row.registry}: {row.status}", "delegated")
+
+
+def date_of(table: AllocationTable) -> float:
+    """Return the date of a table's newest row, in seconds since 1970, or 0."""
+    newest = max((row.date for row in table.rows()), default="")
+    return float(timegm(strptime(newest, "%Y%m%d"))) if newest else 0.0
 
 
 def _network(row: Row, server: str, fetched_at: float, *, names: bool) -> Network:
@@ -70,18 +75,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def run(args: argparse.Namespace) -> int:
         table = AllocationTable.load(args.table, args.levels)
         header = header_of(
-            map(str, table.space()), complete=True, depth="assignments" if args.levels > 1 else "allocations"
+            map(str, table.space()),
+            complete=True,
+            depth=ASSIGNMENTS if args.levels > 1 else ALLOCATIONS,
+            written_at=date_of(table),
         )
         found = records(table, args.table.name, names=not args.no_names)
-        counts = write_records(args.out, header, ((_kind(each), pack(each.to_map())) for each in found))
+        counts = write_records(args.out, header, map(packed, found))
         print(f"{counts['network']:,} networks, {counts.total() - counts['network']:,} ranges that nobody holds")
         return 0
 
     return run_command(parser, run, arguments)
-
-
-def _kind(record: Record) -> str:
-    return "network" if isinstance(record, Network) else record.kind
 
 
 if __name__ == "__main__":
