@@ -35,6 +35,7 @@ SINGLE_ENGINES = (
         "bulk.splitting",
         "bulk.reading",
         "hilbert",
+        "refresh",
         "serving.instants",
         "serving.questions",
         "serving.rdap_objects",

@@ -22,11 +22,21 @@ from typing import Any
 import zmq
 
 from whoismesh import process
-from whoismesh.bulk.files import FileReport, check_files, read_files
-from whoismesh.command import ASN_HELP, BULK_HELP, prior_arguments, prior_flags, run_command, settings_arguments
+from whoismesh.bulk.files import FileReport
+from whoismesh.command import (
+    ASN_HELP,
+    BULK_HELP,
+    prior_arguments,
+    prior_flags,
+    run_command,
+    settings_arguments,
+    since_arguments,
+    since_flags,
+)
 from whoismesh.compounds import Result
-from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
+from whoismesh.errors import ConfigError, DumpError, MessageError, TryAgainError, UnavailableError, WhoismeshError
 from whoismesh.gatekeeper import Gatekeeper
+from whoismesh.imports import check_imports, event_of, has_imports, read_imports
 from whoismesh.keys import AllowList, Keys
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.events import (
@@ -34,7 +44,6 @@ from whoismesh.ledger.events import (
     Collected,
     Event,
     Finish,
-    Import,
     Imported,
     ImportOver,
     Instruction,
@@ -112,6 +121,7 @@ class Coordinator:
         self._committing = False
         self._waiting_bytes = 0
         self._dropped = 0
+        self._began_at = 0.0
         self._allowed: AllowList | None = None
         self._gatekeeper: Gatekeeper | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -121,7 +131,7 @@ class Coordinator:
         self._loop = asyncio.get_running_loop()
         most = self._settings.mesh.most_members
         process.need_descriptors(most * MEMBER_FILES + OWN_FILES, f"mesh.most_members = {most}")
-        check_files(self._settings.bulk)
+        check_imports(self._settings)
         lock = lock_folder(self._state)
         self._store = LedgerStore.open(self._state)
         self._executor = ThreadPoolExecutor(1, "store")
@@ -186,6 +196,7 @@ class Coordinator:
         record = self._store.begin(
             settings.space, settings.attempts, depth=settings.depth, retry_failed=self._retry_failed
         )
+        self._began_at = record.started_at
         self._ledger = Ledger(
             record.id,
             record.space,
@@ -226,7 +237,7 @@ class Coordinator:
 
     async def _serve(self) -> None:
         importing = None
-        if self._settings.bulk:
+        if has_imports(self._settings):
             self._ledger.bulk.begin()
             importing = self._loop.create_task(self._import())
         self._event(Tick())
@@ -373,7 +384,8 @@ class Coordinator:
     async def _import(self) -> None:
         """Let the engine take in what bulk files hold, as fast as the disk takes it, until all is read or all stops."""
         ledger = self._ledger
-        steps = read_files(self._settings.bulk, ledger.coverage.space, self._state, ledger.bulk.imported)
+        space, known = ledger.coverage.space, ledger.bulk.imported
+        steps = read_imports(self._settings, space, self._state, known, self._began_at)
         executor = ThreadPoolExecutor(1, "bulk")
         try:
             while (step := await self._loop.run_in_executor(executor, next, steps, None)) is not None:
@@ -381,8 +393,7 @@ class Coordinator:
                     await asyncio.sleep(0.01)
                 if self._stop.is_set():
                     return
-                networks = tuple((each.registry, each.range, each.payload) for each in step.networks)
-                self._event(Import(networks, step.progress))
+                self._event(event_of(step))
                 if step.done is not None:
                     self._import_done(step.done)
             self._event(ImportOver())
@@ -391,6 +402,9 @@ class Coordinator:
             self._stop.set()
         except OSError as error:
             self._failure = TryAgainError(f"crawl.bulk: {error.filename}: cannot be read: {error.strerror}")
+            self._stop.set()
+        except (ConfigError, DumpError) as error:  # the older dump, or the prior, is not what it was at the start
+            self._failure = error
             self._stop.set()
         except Exception:
             self._stop.set()  # a bug of ours: to be seen at once, and not to be waited for
@@ -450,6 +464,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder of the ledger")
     parser.add_argument("--bulk", nargs="+", action="extend", default=[], metavar="FILE", help=BULK_HELP)
+    since_arguments(parser)
     parser.add_argument("--asn", action="store_true", default=None, help=ASN_HELP)
     parser.add_argument("--exit-when-done", action="store_true", help="stop when every address is settled")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed in earlier runs")
@@ -457,7 +472,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        flags = {"asn": args.asn, "bulk": args.bulk, "depth": args.depth, **prior_flags(args)}
+        flags = {"asn": args.asn, "bulk": args.bulk, "depth": args.depth, **prior_flags(args), **since_flags(args)}
         settings = load(args.config, os.environ, flags)
 
         async def serve() -> int:
