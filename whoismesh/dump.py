@@ -21,6 +21,7 @@ from whoismesh.networks import COMPARED_FIELDS, UNHELD_KINDS, Network, Record, U
 from whoismesh.packing import CutShortError, NotPackedError, Readable, pack, unpack_stream
 from whoismesh.rangesets import RangeSet
 from whoismesh.registries import REGISTRIES
+from whoismesh.segments import range_of, segments
 
 FORMAT = "whoismesh-dump"
 VERSION = 1
@@ -206,7 +207,7 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
 
 @dataclass(slots=True)
 class Statistics:
-    """What a dump holds. Addresses are counted once however many networks hold them; v4 and v6 together.
+    """What a dump holds. Addresses are counted once, by what answers for them; v4 and v6 together.
 
     `addresses` are those of all networks, also beyond the space; `held` those of the space. `announced` counts the
     networks whose origin AS is known, `disagreements` those of which the other protocol says something else; a
@@ -262,31 +263,35 @@ def statistics(dump: Dump) -> Statistics:
     found.space = space.size
     reached: dict[tuple[str, int], int] = {}
 
-    def fresh(key: str, where: Range) -> Range | None:
-        """Return the part of a range beyond all earlier ones: records come sorted by first address."""
-        first = max(where.first, reached.get((key, where.family), -1) + 1)
-        if first > where.last:
-            return None
-        reached[key, where.family] = where.last
-        return Range(where.family, first, where.last)
+    def counted() -> Iterator[Record]:
+        for record in dump.whole_records():
+            if isinstance(record, Network):
+                found.networks += 1
+                found.announced += record.asn is not None
+                found.disagreements += record.also is not None
+                row = found.by_registry.setdefault(record.registry, _empty_row())
+                row["networks"] += 1
+                for each in record.differs:
+                    row["disagreements"][each] = row["disagreements"].get(each, 0) + 1
+                # The part beyond all earlier ones of the registry: records come sorted by first address.
+                family, first, last = record.range
+                beyond = max(first, reached.get((record.registry, family), -1) + 1)
+                if beyond <= last:
+                    reached[record.registry, family] = last
+                    row["addresses"] += last - beyond + 1
+            yield record
 
-    for record in dump.whole_records():
-        if isinstance(record, Unheld):
-            setattr(found, record.kind, getattr(found, record.kind) + record.range.size)
-            continue
-        found.networks += 1
-        found.announced += record.asn is not None
-        row = found.by_registry.setdefault(record.registry, _empty_row())
-        row["networks"] += 1
-        found.disagreements += record.also is not None
-        for each in record.differs:
-            row["disagreements"][each] = row["disagreements"].get(each, 0) + 1
-        part = fresh(record.registry, record.range)
-        row["addresses"] += part.size if part else 0
-        part = fresh("", record.range)
-        if part is not None:
-            found.addresses += part.size
-            found.held += sum(each.size for each in space.present(part))
+    try:
+        for first, last, over in segments(counted()):
+            part = range_of(first, last)
+            if any(isinstance(each, Network) for each in over):
+                found.addresses += part.size
+            if isinstance(over[0], Network):
+                found.held += sum(each.size for each in space.present(part))
+            else:
+                setattr(found, over[0].kind, getattr(found, over[0].kind) + part.size)
+    except ValueError as error:
+        dump.problem = f"{dump.path}: is not in order: {error}; write it again from the state"
     found.problem = dump.problem
     found.complete = found.complete and not dump.problem
     return found

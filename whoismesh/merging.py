@@ -6,7 +6,8 @@ What wins where both tell something:
 2. A record is left out if newer records of the other dump answer for all of its addresses: what has been split, joined
    or given back since is not kept beside what it has become. But a dump of depth `allocations` does not look into
    networks, so its wider records say nothing against a network that lies in another one in its own dump.
-3. Everything else is in.
+3. Of a range that nobody holds only the parts stay for which rule 2 would not leave it out: it is no registration.
+4. Everything else is in.
 
 A network is as old as its `fetched_at`, what nobody holds as its dump's `written_at`; what failed is older than
 anything.
@@ -15,15 +16,15 @@ So a dump merged with itself is itself.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from whoismesh.addresses import Range
 from whoismesh.depth import ASSIGNMENTS
 from whoismesh.networks import Network, Record
-from whoismesh.segments import overlaid, place, segments
+from whoismesh.segments import overlaid, place, range_of, segments
 
 
 class Side(NamedTuple):
@@ -36,13 +37,27 @@ class Side(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    """A record on its way. `fate` is None until it is known whether it is kept."""
+    """A record on its way. `fate` is None until it is known whether it is kept.
+
+    Of a range that nobody holds, `parts` are the stretches (first and last place) that are kept.
+    """
 
     record: Record
     range: Range
     at: float
     last: int
     fate: bool | None = None
+    parts: list[tuple[int, int]] = field(default_factory=list)
+
+    def __lt__(self, other: _Entry) -> bool:
+        return self.range < other.range
+
+    def keep_part(self, first: int, last: int) -> None:
+        """Keep a stretch, which follows those that are kept already."""
+        if self.parts and self.parts[-1][1] + 1 == first:
+            self.parts[-1] = self.parts[-1][0], last
+        else:
+            self.parts.append((first, last))
 
 
 def merged(first: Side, second: Side) -> Iterator[Record]:
@@ -51,14 +66,14 @@ def merged(first: Side, second: Side) -> Iterator[Record]:
     What is held meanwhile are the records under one whose fate is not known yet: at worst all that lies in a network.
     Raises ValueError if records are not in order.
     """
-    waiting: tuple[deque[_Entry], deque[_Entry]] = (deque(), deque())
+    waiting: list[_Entry] = []  # a heap, by range
     sides = (first, second)
 
     def entries(number: int) -> Iterator[_Entry]:
         side = sides[number]
         for record in side.records:
             entry = _Entry(record, record.range, _time(record, side), place(record.range.family, record.range.last))
-            waiting[number].append(entry)
+            heappush(waiting, entry)
             yield entry
 
     for begins, ends, *over in overlaid(segments(entries(0)), segments(entries(1))):
@@ -66,7 +81,11 @@ def merged(first: Side, second: Side) -> Iterator[Record]:
             mine, others = over[number], over[1 - number]
             for entry in mine:
                 if entry.fate is None:
-                    entry.fate = _fate(entry, mine, others, sides[1 - number], second_side=number == 1)
+                    fate = _fate(entry, mine, others, sides[1 - number], second_side=number == 1)
+                    if fate and not isinstance(entry.record, Network) and entry.range not in (e.range for e in others):
+                        entry.keep_part(begins, ends)
+                        fate = None
+                    entry.fate = fate
                     if entry.fate is None and entry.last <= ends:
                         entry.fate = False
         yield from _decided(waiting, begins)
@@ -96,16 +115,18 @@ def _fate(
     return True if nested and wider and other.depth != ASSIGNMENTS else None
 
 
-def _decided(waiting: tuple[deque[_Entry], deque[_Entry]], reached: int | None) -> Iterator[Record]:
-    """Yield what is kept of both queues, in order, as far as it is decided and nothing earlier can come any more."""
-    while True:
-        heads = [queue[0] for queue in waiting if queue]
-        if not heads:
+def _decided(waiting: list[_Entry], reached: int | None) -> Iterator[Record]:
+    """Yield what is kept, in order, as far as it is decided and nothing earlier can come any more."""
+    while waiting and (entry := waiting[0]).fate is not None:
+        if reached is not None and place(entry.range.family, entry.range.first) > reached:
             return
-        entry = min(heads, key=lambda each: each.range)
-        if entry.fate is None or (reached is not None and place(entry.range.family, entry.range.first) > reached):
-            return
-        queue = waiting[0] if waiting[0] and waiting[0][0] is entry else waiting[1]
-        queue.popleft()
+        heappop(waiting)
         if entry.fate:
             yield entry.record
+        # The parts begin later than the whole, so they take their turn among what waits.
+        for first, last in entry.parts:
+            part = range_of(first, last)
+            if part == entry.range:
+                yield entry.record
+            else:
+                heappush(waiting, _Entry(replace(entry.record, range=part), part, entry.at, last, fate=True))
