@@ -72,7 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-level", choices=LEVELS, default="info", help="what goes into the logs under --state")
     parser.epilog = (
         "Run again with the same --state it goes on where it stopped; give --prior again, or lookups are not aimed.\n"
-        f"example: whoismesh crawl 193.0.0.0/21 --contact noc@example.org\n{EXIT_CODES}"
+        "example: whoismesh crawl 193.0.0.0/21 --contact noc@example.org\n"
+        "         whoismesh crawl 193.0.0.0/21 --contact noc@example.org --since january.msgpack --older-than 30d "
+        f"--state february\n{EXIT_CODES}"
     )
 
 
