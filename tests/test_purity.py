@@ -32,6 +32,7 @@ SINGLE_ENGINES = (
         "history",
         "listener",
         "origins",
+        "spot",
         "bulk.splitting",
         "bulk.reading",
         "hilbert",

@@ -22,7 +22,7 @@ from typing import Any
 import zmq
 
 from whoismesh import process
-from whoismesh.bulk.files import FileReport
+from whoismesh.bulk.importing import import_steps
 from whoismesh.command import (
     ASN_HELP,
     BULK_HELP,
@@ -34,9 +34,9 @@ from whoismesh.command import (
     since_flags,
 )
 from whoismesh.compounds import Result
-from whoismesh.errors import ConfigError, DumpError, MessageError, TryAgainError, UnavailableError, WhoismeshError
+from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
 from whoismesh.gatekeeper import Gatekeeper
-from whoismesh.imports import check_imports, event_of, has_imports, read_imports
+from whoismesh.imports import check_imports, has_imports, read_imports
 from whoismesh.keys import AllowList, Keys
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.events import (
@@ -44,8 +44,6 @@ from whoismesh.ledger.events import (
     Collected,
     Event,
     Finish,
-    Imported,
-    ImportOver,
     Instruction,
     Note,
     Publish,
@@ -57,9 +55,10 @@ from whoismesh.ledger.events import (
     Stored,
     Tick,
 )
-from whoismesh.ledger.status import status
+from whoismesh.ledger.status import status, status_line
 from whoismesh.logs import configure
 from whoismesh.messages import Compare, Digest, Discovered, Feed, Members, Metrics, Results, decode, encode
+from whoismesh.notify import Notifier
 from whoismesh.outbox import weight
 from whoismesh.prior_files import load_prior
 from whoismesh.registries import ORIGINS_BUDGET
@@ -88,6 +87,10 @@ LONGEST_SLEEP_S = 0.25
 #: More would not make commits fewer, and memory has to end somewhere.
 MOST_WAITING_BYTES = 8 * 1024 * 1024
 
+#: One step of the start (SQLite looks the ledger through, the prior is read, 10,000 results are taken up) may take so
+#: long, seconds: a ledger of 20 GB at 50 MB/s.
+START_STEP_S, STEP_RESULTS = 400.0, 10_000
+
 #: Connections of a member (leases, results, feed, an exchange), and files of the coordinator's own and of listeners.
 MEMBER_FILES, OWN_FILES = 4, 200
 
@@ -113,6 +116,7 @@ class Coordinator:
         self._exit_when_done = exit_when_done
         self._retry_failed = retry_failed
         self._log = configure(log_level, daemon="coordinator")
+        self._notifier = Notifier(self._log)
         self._stop = asyncio.Event()
         self._exit_code = 0
         self._failure: WhoismeshError | None = None
@@ -133,6 +137,7 @@ class Coordinator:
         process.need_descriptors(most * MEMBER_FILES + OWN_FILES, f"mesh.most_members = {most}")
         check_imports(self._settings)
         lock = lock_folder(self._state)
+        self._notifier.starting("opening the ledger", START_STEP_S)
         self._store = LedgerStore.open(self._state)
         self._executor = ThreadPoolExecutor(1, "store")
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -160,6 +165,7 @@ class Coordinator:
                 epoch=record.epoch,
             )
             process.tell_ready(ready_fd, endpoint)
+            self._notifier.ready(f"listening at {endpoint}")
             await self._serve()
         finally:
             self._executor.shutdown(wait=True)
@@ -192,6 +198,8 @@ class Coordinator:
         Raises StateError, ConfigError, sqlite3.Error.
         """
         settings = self._settings
+        if settings.prior:
+            self._notifier.starting("reading the prior", START_STEP_S)
         prior = load_prior(settings.prior, settings.space, settles=settings.prior_settles)
         record = self._store.begin(
             settings.space, settings.attempts, depth=settings.depth, retry_failed=self._retry_failed
@@ -210,7 +218,9 @@ class Coordinator:
             most_members=self._settings.mesh.most_members,
             prior=prior,
         )
-        for result in self._store.results():
+        for number, result in enumerate(self._store.results()):
+            if number % STEP_RESULTS == 0:
+                self._notifier.starting(f"taking up the ledger: {number:,} results", START_STEP_S)
             self._ledger.replay(result)
         free = self._ledger.delegated()
         self._store.append(free, {})
@@ -244,6 +254,7 @@ class Coordinator:
         status_at = 0.0
         while not self._stop.is_set():
             if time.monotonic() >= status_at:
+                self._tell_key_problems()
                 self._send_status()
                 status_at = time.monotonic() + STATUS_S
             try:
@@ -251,6 +262,8 @@ class Coordinator:
                     await self._stop.wait()
             except TimeoutError:
                 continue
+        self._notifier.stopping("storing what has come")
+        process.end_within(process.LONGEST_STOP_S, f"{self._state}: something hangs; start again, nothing is lost")
         if importing is not None:
             await importing
         await self._commit_all()
@@ -314,6 +327,7 @@ class Coordinator:
         self._timer = None
         if not self._stop.is_set():
             self._event(Tick())
+            self._notifier.beat()
 
     # -- instructions out ---------------------------------------------------------------------------------------
 
@@ -354,6 +368,11 @@ class Coordinator:
         if self._gatekeeper is not None:
             told["connections"] = dict(self._gatekeeper.counts)
         self._tell("status", told)
+        self._notifier.status(status_line(told))
+
+    def _tell_key_problems(self) -> None:
+        for problem in self._allowed.new_problems() if self._allowed is not None else ():
+            self._carry_out(Note("key_unusable", {"reason": problem}, "warning"))
 
     def _finish(self, finish: Finish) -> None:
         if finish.complete:
@@ -382,43 +401,30 @@ class Coordinator:
     # -- bulk files ---------------------------------------------------------------------------------------------
 
     async def _import(self) -> None:
-        """Let the engine take in what bulk files hold, as fast as the disk takes it, until all is read or all stops."""
+        """Let the engine take in what files hold, before anything is lent."""
         ledger = self._ledger
-        space, known = ledger.coverage.space, ledger.bulk.imported
-        steps = read_imports(self._settings, space, self._state, known, self._began_at)
-        executor = ThreadPoolExecutor(1, "bulk")
+        steps = read_imports(self._settings, ledger.coverage.space, self._state, ledger.bulk.imported, self._began_at)
         try:
-            while (step := await self._loop.run_in_executor(executor, next, steps, None)) is not None:
-                while self._waiting_bytes > MOST_WAITING_BYTES and not self._stop.is_set():
-                    await asyncio.sleep(0.01)
-                if self._stop.is_set():
-                    return
-                self._event(event_of(step))
-                if step.done is not None:
-                    self._import_done(step.done)
-            self._event(ImportOver())
-        except sqlite3.Error as error:
-            self._failure = disk_error(self._state, "bulk files cannot be imported", error)
-            self._stop.set()
-        except OSError as error:
-            self._failure = TryAgainError(f"crawl.bulk: {error.filename}: cannot be read: {error.strerror}")
-            self._stop.set()
-        except (ConfigError, DumpError) as error:  # the older dump, or the prior, is not what it was at the start
+            await import_steps(
+                steps,
+                self._state,
+                self._notifier,
+                room=self._room,
+                on_event=self._event,
+                on_note=self._carry_out,
+            )
+        except WhoismeshError as error:
             self._failure = error
             self._stop.set()
         except Exception:
             self._stop.set()  # a bug of ours: to be seen at once, and not to be waited for
             raise
-        finally:
-            await self._loop.run_in_executor(executor, steps.close)
-            executor.shutdown(wait=False)
 
-    def _import_done(self, report: FileReport) -> None:
-        for problem in report.problems:
-            self._carry_out(Note("bulk_malformed", {"where": problem}, "warning"))
-        self._carry_out(Note("bulk_read", report.to_map()))
-        if report.whole:
-            self._event(Imported(report.digest, report.to_map()))
+    async def _room(self) -> bool:
+        """Wait until the disk has caught up; return whether to go on."""
+        while self._waiting_bytes > MOST_WAITING_BYTES and not self._stop.is_set():
+            await asyncio.sleep(0.01)
+        return not self._stop.is_set()
 
     # -- group commit -------------------------------------------------------------------------------------------
 
@@ -433,7 +439,8 @@ class Coordinator:
             while (self._results or self._counters) and self._failure is None:
                 results, self._results = tuple(self._results), []
                 counters, self._counters = self._counters, {}
-                await self._loop.run_in_executor(self._executor, self._store.append, results, counters)
+                with self._notifier.expecting("storing results"):
+                    await self._loop.run_in_executor(self._executor, self._store.append, results, counters)
                 self._waiting_bytes -= sum(map(weight, results))
                 if self._waiting_bytes <= MOST_WAITING_BYTES:
                     self._collector.resume()

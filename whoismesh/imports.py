@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
-from whoismesh.addresses import Range
-from whoismesh.bulk.files import BulkNetwork, Step, check_files, read_files
-from whoismesh.ledger.events import Import
+from whoismesh.bulk.files import Step, check_files, read_files
 from whoismesh.rangesets import RangeSet
 from whoismesh.refresh_files import check_older, read_older
 from whoismesh.settings import Settings
@@ -34,13 +32,3 @@ def read_imports(
     yield from read_files(settings.bulk, space, state, imported)
     if settings.since is not None:
         yield from read_older(settings.since, space, imported, settings.prior, began_at, settings.older_than_s)
-
-
-def event_of(step: Step) -> Import:
-    """Return a step as the engine takes it in."""
-    inside = {each.range: tuple(map(_given, each.inside)) for each in step.networks if each.inside}
-    return Import(tuple(map(_given, step.networks)), step.progress, inside)
-
-
-def _given(network: BulkNetwork) -> tuple[str, Range, bytes]:
-    return network.registry, network.range, network.payload
