@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from whoismesh.addresses import Range, parse_address, parse_space
 from whoismesh.answers.cymru import NOBODY, Origin
 from whoismesh.compounds import ORIGINS, Result
-from whoismesh.dump import Dump, open_dump, plain, statistics
+from whoismesh.dump import Dump, open_dump, statistics
 from whoismesh.dump_writer import write_dump
 from whoismesh.errors import DumpError, StateError
 from whoismesh.index import open_index
-from whoismesh.networks import COMPARED_FIELDS, Holder, Network, Record, Unheld
+from whoismesh.networks import COMPARED_FIELDS, Holder, Network, Record, Unheld, plain
 from whoismesh.origins import pack_origins
 from whoismesh.packing import pack, unpack_stream
 from whoismesh.rangesets import RangeSet

@@ -49,6 +49,7 @@ SINGLE_ENGINES = (
         "maps.making",
         "maps.svg",
         "segments",
+        "exports.rows",
         "one_line",
         "index_layout",
         "differences",

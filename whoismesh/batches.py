@@ -6,7 +6,7 @@ line that the index has of its record: about three microseconds. Everything else
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import IO
@@ -48,40 +48,41 @@ class Batch:
 
     def _quick(self) -> Callable[[Iterable[bytes]], Iterable[bytes]]:
         """Return what answers a piece of questions by the index's lines."""
-        firsts, answers, file, ends = self._index.finder_4()
-        from_bytes, not_told = int.from_bytes, b"%b: not in this dump\n"
+        firsts, answers_4, highs, lows, answers_6, ends = self._index.copied(
+            "first_4", "answer_4", "high_6", "low_6", "answer_6", "line_ends"
+        )
+        file, from_bytes = self._index.mapped, int.from_bytes
 
         def answer(lines: Iterable[bytes]) -> Iterator[bytes]:
             for line in lines:
                 asked = line.strip()
                 try:
-                    # Of the forms of an IPv4 address, this takes the one of four numbers without leading zeros.
-                    address = from_bytes(inet_pton(AF_INET, asked.decode("ascii")))
+                    # These take the forms of `parse_address`: no octets with leading zeros, no scope.
+                    if b":" in asked:
+                        packed = inet_pton(AF_INET6, asked.decode("ascii"))
+                        text = inet_ntop(AF_INET6, packed)
+                        if "." in text:  # RFC 5952 leaves the choice of this form; we write it otherwise
+                            yield self._slow(asked)
+                            continue
+                        asked = text.encode()
+                        high = from_bytes(packed[:8])
+                        end = bisect_right(highs, high)
+                        if end and highs[end - 1] == high:
+                            end = bisect_right(lows, from_bytes(packed[8:]), bisect_left(highs, high, 0, end), end)
+                        number = answers_6[end - 1]
+                    else:
+                        address = from_bytes(inet_pton(AF_INET, asked.decode("ascii")))
+                        number = answers_4[bisect_right(firsts, address) - 1]
                 except (OSError, ValueError):
-                    yield self._fast_6(asked) if b":" in asked else self._slow(asked)
+                    yield self._slow(asked)
                     continue
-                number = answers[bisect_right(firsts, address) - 1]
                 if number == NONE:
                     self.missing += 1
-                    yield not_told % asked
+                    yield b"%b: not in this dump\n" % asked
                 else:
                     yield b"%b: %b\n" % (asked, file[ends[number] : ends[number + 1]])
 
         return answer
-
-    def _fast_6(self, asked: bytes) -> bytes:
-        try:
-            packed = inet_pton(AF_INET6, asked.decode("ascii"))
-        except (OSError, ValueError):
-            return self._slow(asked)
-        text = inet_ntop(AF_INET6, packed)
-        if "." in text:  # RFC 5952 leaves the choice of this form; we write it in hexadecimal everywhere
-            return self._slow(asked)
-        number = self._index.find(6, int.from_bytes(packed))
-        if number is None:
-            self.missing += 1
-            return f"{text}: not in this dump\n".encode()
-        return b"%b: %b\n" % (text.encode(), self._index.line(number))
 
     def _slow(self, line: bytes) -> bytes:
         asked = line.strip()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from whoismesh.addresses import Range, format_address
+from whoismesh.addresses import Range
 from whoismesh.compression import ZSTD_MAGIC, Decompressed
 from whoismesh.errors import AddressError, DumpError
 from whoismesh.networks import COMPARED_FIELDS, UNHELD_KINDS, Network, Record, Unheld
@@ -294,20 +294,4 @@ def statistics(dump: Dump) -> Statistics:
         dump.problem = f"{dump.path}: is not in order: {error}; write it again from the state"
     found.problem = dump.problem
     found.complete = found.complete and not dump.problem
-    return found
-
-
-def plain(record: Record) -> dict[str, Any]:
-    """Return a record as plain values for JSON: addresses are texts."""
-    return plain_values(record.to_map())
-
-
-def plain_values(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the map that a record is in a dump as plain values for JSON, in the same order."""
-    family = 4 if len(values["first"]) == 4 else 6
-    found = dict(values)
-    for name in ("first", "last"):
-        found[name] = format_address(family, int.from_bytes(values[name]))
-    if found.get("also") is not None:
-        found["also"] = plain_values(found["also"])
     return found

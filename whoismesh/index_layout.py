@@ -13,7 +13,7 @@ so that they are used where they lie. The address space is cut into stretches wi
 | `chain_record`, `chain_around` | 32 bits | the record of a chain, and the chain around it or NONE |
 | `first_4`, `chain_4` | 32 bits | the stretches of IPv4, from address 0 on; NONE where nothing lies |
 | `answer_4` | 32 bits | for each of them the record that answers, or NONE: a step less for a million questions |
-| `high_6`, `low_6`, `chain_6` | 64, 64 and 32 bits | the stretches of IPv6, likewise |
+| `high_6`, `low_6`, `chain_6`, `answer_6` | 64, 64, 32 and 32 bits | the stretches of IPv6, likewise |
 """
 
 from __future__ import annotations
@@ -38,4 +38,5 @@ TABLES = {
     "high_6": "Q",
     "low_6": "Q",
     "chain_6": "I",
+    "answer_6": "I",
 }

@@ -122,7 +122,7 @@ def _write(dump: Dump, file: IO[bytes], mark: bytes) -> str:
 def _cut(records: Iterator[_Numbered], tables: dict[str, array[int]]) -> None:
     """Fill the tables of stretches and chains."""
     first_4, chain_4, answer_4 = tables["first_4"], tables["chain_4"], tables["answer_4"]
-    high_6, low_6, chain_6 = tables["high_6"], tables["low_6"], tables["chain_6"]
+    high_6, low_6, chain_6, answer_6 = tables["high_6"], tables["low_6"], tables["chain_6"], tables["answer_6"]
     chain_record, chain_around = tables["chain_record"], tables["chain_around"]
     known: dict[tuple[int, int], int] = {}
 
@@ -139,14 +139,16 @@ def _cut(records: Iterator[_Numbered], tables: dict[str, array[int]]) -> None:
         return chain
 
     def begin(place: int, chain: int) -> None:
+        answer = NONE if chain == NONE else chain_record[chain]
         if place < IPV6_PLACE:
             first_4.append(place)
             chain_4.append(chain)
-            answer_4.append(NONE if chain == NONE else chain_record[chain])
+            answer_4.append(answer)
         else:
             high_6.append((place - IPV6_PLACE) >> 64)
             low_6.append((place - IPV6_PLACE) & _LOW)
             chain_6.append(chain)
+            answer_6.append(answer)
 
     reached = 0
     for first, last, over in segments(records):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from whoismesh.addresses import Range
+from whoismesh.addresses import Range, format_address
 from whoismesh.errors import DumpError
 
 #: Texts of a record that goes into a message are cut to this, and so many statuses kept: together they stay far below
@@ -190,6 +190,22 @@ class Unheld:
 
 #: What a dump is made of, between its header and its footer.
 Record = Network | Unheld
+
+
+def plain(record: Record) -> dict[str, Any]:
+    """Return a record as plain values for JSON: addresses are texts."""
+    return plain_values(record.to_map())
+
+
+def plain_values(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the map that a record is in a dump as plain values for JSON, in the same order."""
+    family = 4 if len(values["first"]) == 4 else 6
+    found = dict(values)
+    for name in ("first", "last"):
+        found[name] = format_address(family, int.from_bytes(values[name]))
+    if found.get("also") is not None:
+        found["also"] = plain_values(found["also"])
+    return found
 
 
 def _checked(record: Mapping[str, Any], key: str, kind: type | tuple[type, ...], default: Any = ...) -> Any:

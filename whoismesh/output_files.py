@@ -23,6 +23,7 @@ def appearing(path: Path) -> Iterator[Path]:
         if target.exists() and not target.is_file():
             # Replacing a folder fails only after all the work, and a device or pipe would be gone.
             raise DumpError(f"{path}: cannot be written: is no regular file; give another file")
+        temporary.touch()  # what is wrong with the place is told before all the work, and alike for all formats
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())

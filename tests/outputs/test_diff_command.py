@@ -132,6 +132,13 @@ def test_people_see_counts_and_the_widest_changes(two: list[str], capsys: Captur
     ]
 
 
+def test_counts_alone_are_shown_where_no_change_is_asked_for(two: list[str], capsys: Capture) -> None:
+    assert main(["diff", *two, "--top", "0"]) == 0
+    out = capsys.readouterr().out
+    assert "changed hands            1 " in out and "2 ranges of networks are in both, 1 gone, 1 new" in out
+    assert "widest" not in out
+
+
 def test_a_json_line_for_each_change_has_both_records(two: list[str], capsys: Capture) -> None:
     assert main(["diff", *two, "--jsonl", "--ignore", "country"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -25,7 +25,7 @@ def commands(text: str) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("page", ["outputs.md", "dump.md", "maps.md"])
+@pytest.mark.parametrize("page", ["outputs.md", "maps.md", "dump.md", "export.md"])
 def test_every_command_of_a_page_prints_what_the_page_says(page: str, tmp_path: Path) -> None:
     (tmp_path / "tests").symlink_to(ROOT / "tests")
     programs = tmp_path / "bin"
@@ -42,3 +42,31 @@ def test_every_command_of_a_page_prints_what_the_page_says(page: str, tmp_path: 
         )
         assert (done.returncode, done.stderr.decode()) == (0, ""), command
         assert done.stdout.decode() == expected, command
+
+
+def test_the_queries_of_the_page_on_exports_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import duckdb
+    import maxminddb
+
+    from whoismesh.cli import main
+    from whoismesh.practice import snapshot
+
+    page = (ROOT / "docs" / "export.md").read_text("utf-8")
+    queries = [block.partition("```")[0] for block in page.split("```sql\n")[1:]]
+    assert len(queries) == 5
+    monkeypatch.chdir(tmp_path)
+    assert (
+        snapshot.main([str(ROOT / "tests/fixtures/two-levels.csv.gz"), "-o", "results.msgpack", "--levels", "2"]) == 0
+    )
+    for name in ("parquet", "mmdb"):
+        assert main(["export", "results.msgpack", "--to", name, "-o", f"results.{name}"]) == 0
+    with duckdb.connect() as connection:
+        answers = [connection.execute(query).fetchall() for query in queries]
+    assert sum(row[1] for row in answers[0]) == 531
+    assert [row[0] for row in answers[1]] == ["193.240.35.0-193.240.42.255", "193.240.0.0/16"]
+    assert answers[2] == [("193.240.35.0-193.240.42.255",)]
+    assert len(answers[3]) == len(answers[4]) == 3
+    code = page.partition("```python\n")[2].partition("```")[0]
+    printed: list[object] = []
+    exec(compile(code, "export.md", "exec"), {"maxminddb": maxminddb, "print": printed.append})
+    assert printed == ["Level 3 Communications, Inc."]

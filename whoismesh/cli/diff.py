@@ -11,9 +11,9 @@ from typing import Any
 
 from whoismesh.command import EXIT_CODES, told
 from whoismesh.differences import CLASSES, FIELDS, Change, RangeTally, Tally, changes
-from whoismesh.dump import open_dump, plain
+from whoismesh.dump import open_dump
 from whoismesh.errors import DumpError, UsageError
-from whoismesh.networks import Network, Record
+from whoismesh.networks import Network, Record, plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
                 for change in counted():
                     print(json.dumps(_line(change)))
             else:
-                widest = nlargest(args.top, counted(), key=lambda change: change.range.size)
+                # At least one: asked for none, nlargest would not look at anything.
+                widest = nlargest(max(1, args.top), counted(), key=lambda change: change.range.size)[: args.top]
         except ValueError as error:
             raise DumpError(f"{args.old} or {args.new}: is not in order: {error}; write it again") from None
     if args.json:

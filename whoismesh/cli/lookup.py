@@ -113,7 +113,7 @@ class _Answers:
         """Return a record as JSON; those that were asked for lately are kept."""
         found = self._texts.get(number)
         if found is None:
-            from whoismesh.dump import plain_values
+            from whoismesh.networks import plain_values
 
             if len(self._texts) >= _KEPT:
                 self._texts.clear()
