@@ -170,6 +170,12 @@ def test_labels_stay_in_their_boxes_and_on_the_map(data: st.DataObject) -> None:
     assert sum(box.width * box.height for box in boxes) == outer.width * outer.height
 
 
+def test_where_labels_do_not_fit_there_are_fewer_of_them() -> None:
+    drawing = draw([], "registry", Range.parse("2001:600::/23"), 512, "")
+    assert [each.text for each in drawing.labels()][:3] == ["2001:600", "2001:610", "2001:620"]
+    assert len(drawing.labels()) == len(drawing.label_boxes()) == 32
+
+
 def test_letters_of_labels_are_not_wider_than_thought() -> None:
     from PIL import ImageFont
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -15,7 +16,7 @@ import pytest
 from served import RECORDS, Served, dump, serving
 from small_dumps import write
 
-from whoismesh.cli import main
+from whoismesh.cli import main, serve
 from whoismesh.dump import open_dump
 from whoismesh.errors import UnavailableError
 from whoismesh.serving import servers
@@ -255,3 +256,10 @@ def test_idle_connections_do_not_hold_up_the_end(tmp_path: Path) -> None:
             for port in (server.whois_port, server.rdap_port):
                 clients.enter_context(socket.create_connection(("127.0.0.1", port)))
             assert get(server.rdap_port, "/help")[0] == 200
+
+
+def test_nothing_but_loopback_is_listened_on_unless_told() -> None:
+    parser = argparse.ArgumentParser()
+    serve.add_arguments(parser)
+    args = parser.parse_args(["results.msgpack"])
+    assert (args.whois, args.rdap) == ("127.0.0.1:4343", "127.0.0.1:8080")

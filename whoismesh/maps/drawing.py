@@ -72,31 +72,48 @@ class Drawing:
             for box in self.grid.boxes(first, last):
                 yield entry, box
 
-    def label_boxes(self) -> Iterator[tuple[Range, Box]]:
-        """Yield the blocks that get a label, and their boxes in pixels: 256 of a square, 128 of a wide map."""
+    def label_boxes(self) -> list[tuple[Range, Box]]:
+        """Return the blocks that get a label, and their boxes in pixels.
+
+        They are 256 of a square and 128 of a wide map, or a quarter as many, until all labels fit.
+        """
         bits = min(self.grid.bits, 8 if self.grid.bits % 2 == 0 else 7)
+        found = self._blocks(bits)
+        while bits > 1 and not all(_letter_size(label_text(block), box) for block, box in found):
+            bits -= 2
+            found = self._blocks(bits)
+        return found
+
+    def _blocks(self, bits: int) -> list[tuple[Range, Box]]:
+        """Return the 2**bits blocks that the map is made of."""
+        family, origin, _ = self.grid.block
         size = self.grid.block.size >> bits
-        origin = self.map_box
-        for number in range(1 << bits):
-            first = self.grid.block.first + number * size
-            block = Range(self.grid.block.family, first, first + size - 1)
+        at = self.map_box
+        found = []
+        for first in range(origin, origin + (size << bits), size):
+            block = Range(family, first, first + size - 1)
             x, y, width, height = (each * self.scale for each in self.grid.box(block))
-            yield block, Box(origin.x + x, origin.y + y, width, height)
+            found.append((block, Box(at.x + x, at.y + y, width, height)))
+        return found
 
     def labels(self) -> list[Label]:
-        """Return the labels that fit into their boxes."""
-        found = []
-        for block, box in self.label_boxes():
-            text = label_text(block)
-            size = min(LARGEST, int((box.width - 4) / (LETTER_WIDTH * len(text))), int((box.height - 2) / 1.3))
-            if size >= SMALLEST:
-                found.append(Label(box.x + box.width / 2, box.y + box.height / 2, size, text, box))
-        return found
+        """Return the labels that fit into their boxes: all, but where not even that of the whole block does."""
+        return [
+            Label(box.x + box.width / 2, box.y + box.height / 2, size, text, box)
+            for block, box in self.label_boxes()
+            if (size := _letter_size(text := label_text(block), box))
+        ]
 
     def share(self, entry: Entry) -> str:
         """Return what share of the map's addresses a line of the legend stands for."""
         share = entry.addresses / self.grid.block.size
         return f"{share:.1%}" if share >= 0.001 else "under 0.1%"
+
+
+def _letter_size(text: str, box: Box) -> int:
+    """Return how large a text's letters can be in a box; 0 if they would be too small to read."""
+    size = min(LARGEST, int((box.width - 4) / (LETTER_WIDTH * len(text))), int((box.height - 2) / 1.3))
+    return size if size >= SMALLEST else 0
 
 
 def label_text(block: Range) -> str:
