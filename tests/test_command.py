@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import whoismesh
-from whoismesh.command import EXIT_CODES, common_arguments, run_command, settings_arguments
+from whoismesh.command import EXIT_CODES, age_s, common_arguments, run_command, settings_arguments
 from whoismesh.errors import ConfigError, TryAgainError, UsageError
 
 
@@ -127,3 +127,16 @@ def test_no_output_at_all_is_no_error() -> None:
     script = f"exec {sys.executable} -c '{SCRIPT}' 1 >&-"
     process = subprocess.run(["/bin/sh", "-c", script], stderr=subprocess.PIPE, env=BUFFERED, check=False)
     assert (process.returncode, process.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("45s", 45), ("90m", 5400), ("1.5h", 5400), ("30d", 2592000), ("2w", 1209600)]
+)
+def test_ages_are_read_with_their_unit(text: str, seconds: float) -> None:
+    assert age_s(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1e3d", "30 d", "soon", "infd", "1y"])
+def test_what_is_no_age_is_told(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a number and one of s, m, h, d and w"):
+        age_s(text)

@@ -129,7 +129,7 @@ def test_every_key_of_the_file_is_read(config: Path) -> None:
     }  # fmt: skip
     assert {each.name for each in dataclasses.fields(Settings)} == {
         "space", "contact", "lease_s", "attempts", "give_up_s", "asn", "bulk", "depth", "assignment_v4",
-        "assignment_v6", "prior", "prior_settles", "origins", "mesh", "registries",
+        "assignment_v6", "prior", "prior_settles", "since", "older_than_s", "origins", "mesh", "registries",
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,10 @@ ASN_HELP = "ask Team Cymru who announces what is found, in bulk (crawl.asn)"
 BULK_HELP = (
     "RPSL databases (ripe.db.inetnum.gz and the like) to take networks from before anything is asked (crawl.bulk)"
 )
+
+
+_UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 def settings_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +69,38 @@ def prior_arguments(parser: argparse.ArgumentParser) -> None:
 def prior_flags(args: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that these arguments stand for, None where they were not given."""
     return {"prior": args.prior, "prior_settles": False if args.prior_aims_only else None}
+
+
+def since_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --since and --older-than."""
+    parser.add_argument(
+        "--since",
+        metavar="OLD",
+        help="an older dump: ask only what it does not know, or what is old in it (crawl.since)",
+    )
+    parser.add_argument(
+        "--older-than",
+        type=age_s,
+        metavar="AGE",
+        help="with --since: how old that is, in s, m, h, d or w (default: 30d, crawl.older_than_s)",
+    )
+
+
+def since_flags(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that these arguments stand for, None where they were not given."""
+    return {"since": args.since, "older_than_s": args.older_than}
+
+
+def age_s(text: str) -> float:
+    """Read an age for argparse; return seconds.
+
+    >>> age_s("30d"), age_s("1.5h")
+    (2592000.0, 5400.0)
+    """
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNIT_S or not _NUMBER.fullmatch(number):
+        raise argparse.ArgumentTypeError(f"expected a number and one of s, m, h, d and w, as 30d, got {text!r}")
+    return float(number) * _UNIT_S[unit]
 
 
 def common_arguments(parser: argparse.ArgumentParser) -> None:

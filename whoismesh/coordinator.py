@@ -22,12 +22,21 @@ from typing import Any
 import zmq
 
 from whoismesh import process
-from whoismesh.bulk.files import check_files
-from whoismesh.bulk.importing import import_files
-from whoismesh.command import ASN_HELP, BULK_HELP, prior_arguments, prior_flags, run_command, settings_arguments
+from whoismesh.bulk.importing import import_steps
+from whoismesh.command import (
+    ASN_HELP,
+    BULK_HELP,
+    prior_arguments,
+    prior_flags,
+    run_command,
+    settings_arguments,
+    since_arguments,
+    since_flags,
+)
 from whoismesh.compounds import Result
 from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
 from whoismesh.gatekeeper import Gatekeeper
+from whoismesh.imports import check_imports, has_imports, read_imports
 from whoismesh.keys import AllowList, Keys
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.events import (
@@ -116,6 +125,7 @@ class Coordinator:
         self._committing = False
         self._waiting_bytes = 0
         self._dropped = 0
+        self._began_at = 0.0
         self._allowed: AllowList | None = None
         self._gatekeeper: Gatekeeper | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -125,7 +135,7 @@ class Coordinator:
         self._loop = asyncio.get_running_loop()
         most = self._settings.mesh.most_members
         process.need_descriptors(most * MEMBER_FILES + OWN_FILES, f"mesh.most_members = {most}")
-        check_files(self._settings.bulk)
+        check_imports(self._settings)
         lock = lock_folder(self._state)
         self._notifier.starting("opening the ledger", START_STEP_S)
         self._store = LedgerStore.open(self._state)
@@ -194,6 +204,7 @@ class Coordinator:
         record = self._store.begin(
             settings.space, settings.attempts, depth=settings.depth, retry_failed=self._retry_failed
         )
+        self._began_at = record.started_at
         self._ledger = Ledger(
             record.id,
             record.space,
@@ -236,7 +247,7 @@ class Coordinator:
 
     async def _serve(self) -> None:
         importing = None
-        if self._settings.bulk:
+        if has_imports(self._settings):
             self._ledger.bulk.begin()
             importing = self._loop.create_task(self._import())
         self._event(Tick())
@@ -390,11 +401,13 @@ class Coordinator:
     # -- bulk files ---------------------------------------------------------------------------------------------
 
     async def _import(self) -> None:
+        """Let the engine take in what files hold, before anything is lent."""
+        ledger = self._ledger
+        steps = read_imports(self._settings, ledger.coverage.space, self._state, ledger.bulk.imported, self._began_at)
         try:
-            await import_files(
-                self._settings.bulk,
+            await import_steps(
+                steps,
                 self._state,
-                self._ledger,
                 self._notifier,
                 room=self._room,
                 on_event=self._event,
@@ -458,6 +471,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder of the ledger")
     parser.add_argument("--bulk", nargs="+", action="extend", default=[], metavar="FILE", help=BULK_HELP)
+    since_arguments(parser)
     parser.add_argument("--asn", action="store_true", default=None, help=ASN_HELP)
     parser.add_argument("--exit-when-done", action="store_true", help="stop when every address is settled")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed in earlier runs")
@@ -465,7 +479,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
-        flags = {"asn": args.asn, "bulk": args.bulk, "depth": args.depth, **prior_flags(args)}
+        flags = {"asn": args.asn, "bulk": args.bulk, "depth": args.depth, **prior_flags(args), **since_flags(args)}
         settings = load(args.config, os.environ, flags)
 
         async def serve() -> int:

@@ -89,10 +89,9 @@ def changes(old: Iterable[Record], new: Iterable[Record], ignored: Iterable[str]
     """
     counted = tuple(name for name in FIELDS if name not in frozenset(ignored))
     for first, last, before, after in pairs(old, new):
-        held = isinstance(before, Network), isinstance(after, Network)
-        if any(held):
+        if isinstance(before, Network) or isinstance(after, Network):
             fields = differing(before, after, counted)
-            yield Change(_class(before, after, fields), range_of(first, last), before, after, fields)
+            yield Change(class_of(before, after, fields), range_of(first, last), before, after, fields)
 
 
 def pairs(old: Iterable[Record], new: Iterable[Record]) -> Iterator[Pair]:
@@ -123,8 +122,8 @@ def differing(old: Record | None, new: Record | None, counted: Iterable[str] = F
     return tuple(name for name in counted if getattr(old, name) != getattr(new, name))
 
 
-def _class(old: Record | None, new: Record | None, fields: tuple[str, ...]) -> str:
-    """Return the class of what one of the two records holds."""
+def class_of(old: Record | None, new: Record | None, fields: tuple[str, ...]) -> str:
+    """Return the class of what one of the two records holds; `fields` are those in which they differ."""
     if not isinstance(old, Network):
         return "added" if old is not None and old.kind != "failed" else "not_compared"
     if not isinstance(new, Network):

@@ -28,6 +28,14 @@ def load_prior(paths: Iterable[str | Path], space: Iterable[Range], *, settles: 
     return prior if settles else replace(prior, free={})
 
 
+def prior_rows(paths: Iterable[str | Path], space: RangeSet) -> list[Delegation]:
+    """Return the rows of delegated files that meet a space. Raises ConfigError as `load_prior` does."""
+    problems = Problems()
+    rows = [row for path in paths for row in _rows(path, problems) if space.meets(row.range)]
+    problems.raise_any()
+    return rows
+
+
 def check_prior(paths: Iterable[str | Path]) -> None:
     """Read delegated files only to see what is wrong with them. Raises ConfigError as `load_prior` does."""
     problems = Problems()

@@ -26,6 +26,8 @@ ENVIRONMENT_PREFIX = "WHOISMESH_"
 MOST_CONTACT = 200
 #: Members of one mesh: ports of one host's coordinator, four connections each.
 MOST_MEMBERS = 10_000
+#: 30 days: about as long as a holder may take to tell its registry of a change.
+OLDER_THAN_S = 30 * 86_400.0
 #: Addresses of one bulk query: 150 bytes of answer each, which stay under the longest answer that is read (1 MiB).
 MOST_BATCH = 5_000
 
@@ -99,6 +101,7 @@ class Settings:
     """All settings of a crawl. `space` is empty where only a worker's part is needed.
 
     `prior` are files of the registries' published statistics; with `prior_settles` what they call free is not asked.
+    `since` is an older dump: what it knows that is not older than `older_than_s` is not asked either.
     """
 
     space: tuple[Range, ...] = ()
@@ -110,6 +113,8 @@ class Settings:
     give_up_s: float = 20.0
     asn: bool = False
     bulk: tuple[Path, ...] = ()
+    since: Path | None = None
+    older_than_s: float = OLDER_THAN_S
     origins: OriginSettings = OriginSettings()
     depth: str = ALLOCATIONS
     assignment_v4: int = 24
@@ -251,6 +256,8 @@ class _Reader:
             give_up_s=self._number("crawl.give_up_s", crawl.get("give_up_s", 20.0)),
             asn=self._flag("crawl.asn", crawl.get("asn", False)),
             bulk=self._paths("crawl.bulk", crawl.get("bulk", [])),
+            since=self._path("crawl.since", crawl.get("since", ""), "a file"),
+            older_than_s=self._number("crawl.older_than_s", crawl.get("older_than_s", OLDER_THAN_S)),
             origins=self._origins(table),
             depth=self._depth("crawl.depth", crawl.get("depth", ALLOCATIONS)),
             assignment_v4=self._count("crawl.assignment_v4", crawl.get("assignment_v4", 24), 32),
@@ -261,7 +268,7 @@ class _Reader:
                 ),
                 full_mesh=self._count("mesh.full_mesh", mesh.get("full_mesh", FULL_MESH), MOST_MEMBERS),
                 links=self._count("mesh.links", mesh.get("links", LINKS), MOST_MEMBERS),
-                keys=self._folder("mesh.keys", mesh.get("keys", "")),
+                keys=self._path("mesh.keys", mesh.get("keys", ""), "a folder"),
             ),
             registries={registry: self._registry(registries, registry) for registry in REGISTRIES},
         )
@@ -365,10 +372,10 @@ class _Reader:
             return float(value)
         return 0.0
 
-    def _folder(self, key: str, value: Any) -> Path | None:
+    def _path(self, key: str, value: Any, what: str) -> Path | None:
         if isinstance(value, str):
             return Path(value) if value else None
-        self._problem(key, "expected a folder", value)
+        self._problem(key, f"expected {what}", value)
         return None
 
     def _contact(self, value: Any) -> str:
@@ -442,7 +449,7 @@ class _Reader:
 _CRAWL = frozenset(
     {
         *("space", "contact", "prior", "prior_settles", "lease_s", "attempts", "give_up_s", "asn", "bulk"),
-        *("depth", "assignment_v4", "assignment_v6"),
+        *("depth", "assignment_v4", "assignment_v6", "since", "older_than_s"),
     }
 )
 _MESH = frozenset(each.name for each in fields(MeshSettings))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scenes import ALICE, CRAWL, address, granted, join, lease, make, make_ledger
 
 from whoismesh.addresses import Range
-from whoismesh.compounds import BULK, IMPORTED, Result
+from whoismesh.compounds import ASSIGNMENT, BULK, IMPORTED, Result
 from whoismesh.ledger import Ledger
 from whoismesh.ledger.bulk import reports
 from whoismesh.ledger.events import Collected, Finish, Import, Imported, ImportOver, Publish, Store, Stored, Tick
@@ -127,3 +127,27 @@ def test_a_live_answer_for_the_same_range_is_no_duplicate_of_a_lookup_less() -> 
     ledger.handle(Stored(store.results), 1.0)
     assert ledger.networks["ripencc"] == 1
     assert ledger.counters["duplicates"] == 1
+
+
+def test_what_lies_in_a_network_comes_with_it_once_and_settles_nothing() -> None:
+    ledger = importing("193.0.0.0/16")
+    outer, inner = Range.parse("193.0.0.0/21"), Range.parse("193.0.1.0/24")
+    event = Import(
+        (("ripencc", outer, b"outer"),),
+        PROGRESS,
+        {outer: (("ripencc", inner, b"inner"),), inner: (("arin", outer, b""),)},
+    )
+    (store,) = ledger.handle(event, 0.0)
+    assert isinstance(store, Store)
+    assert [(each.status, each.range, each.payload) for each in store.results] == [
+        (ASSIGNMENT, inner, b"inner"),
+        (BULK, outer, b"outer"),
+    ]
+    ledger.handle(Stored(store.results), 0.0)
+    assert list(ledger.coverage.held) == [outer]
+    assert (ledger.networks["ripencc"], len(ledger.log)) == (1, 1)
+    assert ledger.handle(event, 1.0) == []  # after a crash it starts over
+    (store,) = ledger.handle(Imported("d1", REPORT), 1.0)
+    assert isinstance(store, Store)
+    ledger.handle(Stored(store.results), 1.0)
+    assert ledger.bulk.imported["d1"]["known"] == 2

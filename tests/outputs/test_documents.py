@@ -25,7 +25,7 @@ def commands(text: str) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("page", ["outputs.md", "dump.md", "export.md"])
+@pytest.mark.parametrize("page", ["outputs.md", "maps.md", "dump.md", "export.md"])
 def test_every_command_of_a_page_prints_what_the_page_says(page: str, tmp_path: Path) -> None:
     (tmp_path / "tests").symlink_to(ROOT / "tests")
     programs = tmp_path / "bin"

@@ -38,11 +38,12 @@ _PACKED_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class BulkNetwork:
-    """A network as it goes into the store: `payload` is its packed record."""
+    """A network as it goes into the store: `payload` is its packed record. `inside` are those that lie in it."""
 
     registry: str
     range: Range
     payload: bytes
+    inside: tuple[BulkNetwork, ...] = ()
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class FileReport:
     digest: str
     objects: int = 0
     taken: int = 0
-    skipped: Counter[Skipped] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     whole: bool = True
 

@@ -1,16 +1,16 @@
-"""The import of bulk files into a ledger: read in a thread of its own, taken in as fast as the disk takes it."""
+"""The import of files into a ledger: read in a thread of its own, taken in as fast as the disk takes it."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from whoismesh.bulk.files import FileReport, read_files
+from whoismesh.addresses import Range
+from whoismesh.bulk.files import BulkNetwork, FileReport, Step
 from whoismesh.errors import TryAgainError
-from whoismesh.ledger import Ledger
 from whoismesh.ledger.events import Import, Imported, ImportOver, Note
 from whoismesh.notify import Notifier
 from whoismesh.storage import disk_error
@@ -19,10 +19,9 @@ from whoismesh.storage import disk_error
 PERIODS = 10.0
 
 
-async def import_files(
-    files: Sequence[Path],
+async def import_steps(
+    steps: Generator[Step],
     state: Path,
-    ledger: Ledger,
     notifier: Notifier,
     *,
     room: Callable[[], Awaitable[bool]],
@@ -31,10 +30,9 @@ async def import_files(
 ) -> None:
     """Let the engine take in what the files hold, until all is read or `room` says no: it waits for the disk.
 
-    Raises TryAgainError and StateError.
+    `steps` reads them (`imports`). Raises TryAgainError and StateError, and what `steps` raises.
     """
     loop = asyncio.get_running_loop()
-    steps = read_files(files, ledger.coverage.space, state, ledger.bulk.imported)
     executor = ThreadPoolExecutor(1, "bulk")
     try:
         while True:
@@ -44,8 +42,7 @@ async def import_files(
                 break
             if not await room():
                 return
-            networks = tuple((each.registry, each.range, each.payload) for each in step.networks)
-            on_event(Import(networks, step.progress))
+            on_event(_event(step))
             if step.done is not None:
                 _tell(step.done, on_note)
                 if step.done.whole:
@@ -58,6 +55,16 @@ async def import_files(
     finally:
         await loop.run_in_executor(executor, steps.close)
         executor.shutdown(wait=False)
+
+
+def _event(step: Step) -> Import:
+    """Return a step as the engine takes it in."""
+    inside = {each.range: tuple(map(_given, each.inside)) for each in step.networks if each.inside}
+    return Import(tuple(map(_given, step.networks)), step.progress, inside)
+
+
+def _given(network: BulkNetwork) -> tuple[str, Range, bytes]:
+    return network.registry, network.range, network.payload
 
 
 def _tell(report: FileReport, on_note: Callable[[Note], None]) -> None:

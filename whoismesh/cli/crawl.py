@@ -14,7 +14,16 @@ from typing import Any
 
 from whoismesh import crawl as crawling
 from whoismesh.cli.stats import print_statistics
-from whoismesh.command import ASN_HELP, BULK_HELP, EXIT_CODES, depth_argument, prior_arguments, prior_flags
+from whoismesh.command import (
+    ASN_HELP,
+    BULK_HELP,
+    EXIT_CODES,
+    depth_argument,
+    prior_arguments,
+    prior_flags,
+    since_arguments,
+    since_flags,
+)
 from whoismesh.dump import open_dump, statistics
 from whoismesh.dump_writer import write_dump
 from whoismesh.errors import ConfigError, UsageError
@@ -22,6 +31,7 @@ from whoismesh.ledger.bulk import reports
 from whoismesh.logs import LEVELS
 from whoismesh.prior_files import check_prior
 from whoismesh.progress import Progress, duration
+from whoismesh.refresh_files import check_older
 from whoismesh.registries import REGISTRIES
 from whoismesh.settings import Settings, load
 from whoismesh.store import LedgerStore
@@ -39,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     depth_argument(parser)
     prior_arguments(parser)
     parser.add_argument("--bulk", nargs="+", action="extend", default=[], metavar="FILE", help=BULK_HELP)
+    since_arguments(parser)
     parser.add_argument("--asn", action="store_true", default=None, help=ASN_HELP)
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="worker processes (default: 2)")
     parser.add_argument(
@@ -61,7 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-level", choices=LEVELS, default="info", help="what goes into the logs under --state")
     parser.epilog = (
         "Run again with the same --state it goes on where it stopped; give --prior again, or lookups are not aimed.\n"
-        f"example: whoismesh crawl 193.0.0.0/21 --contact noc@example.org\n{EXIT_CODES}"
+        "example: whoismesh crawl 193.0.0.0/21 --contact noc@example.org\n"
+        "         whoismesh crawl 193.0.0.0/21 --contact noc@example.org --since january.msgpack --older-than 30d "
+        f"--state february\n{EXIT_CODES}"
     )
 
 
@@ -76,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         "asn": args.asn,
         "bulk": args.bulk,
         **prior_flags(args),
+        **since_flags(args),
     }
     settings = _settings(args, flags)
     started = time.monotonic()
@@ -123,6 +137,7 @@ def _settings(args: argparse.Namespace, flags: Mapping[str, Any]) -> Settings:
             raise UsageError("; ".join(problem.partition("space: ")[2] for problem in error.problems)) from None
         raise
     check_prior(settings.prior)
+    check_older(settings.since, settings.depth)
     return settings
 
 

@@ -20,6 +20,8 @@ COMMANDS = (
     ("dump", "whoismesh.cli.dump", "write what a crawl has found as a dump"),
     ("stats", "whoismesh.cli.stats", "count what is in a dump"),
     ("lookup", "whoismesh.cli.lookup", "say who holds an address, from a dump"),
+    ("serve", "whoismesh.cli.serve", "answer WHOIS and RDAP clients from a dump"),
+    ("map", "whoismesh.cli.map", "draw a dump's address space as a picture"),
     ("merge", "whoismesh.cli.merge", "make one dump of two, the newer records of both"),
     ("export", "whoismesh.cli.export", "write a dump as CSV, JSON lines, Parquet, SQLite or an MMDB file"),
     ("diff", "whoismesh.cli.diff", "say what became of every address between two dumps"),

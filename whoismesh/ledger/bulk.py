@@ -1,4 +1,4 @@
-"""What bulk files bring to a crawl: networks that need no lookup, each stored by a result of the coordinator's own."""
+"""What bulk files and an older dump bring to a crawl: networks that need no lookup, stored by results of our own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from whoismesh.addresses import Range
-from whoismesh.compounds import BULK, IMPORTED, Result
+from whoismesh.compounds import ASSIGNMENT, BULK, IMPORTED, Result
 from whoismesh.ledger.coverage import Coverage
 from whoismesh.ledger.events import Import, Imported
 from whoismesh.ledger.own_results import OwnResults
@@ -51,10 +51,13 @@ class Bulk:
         self.progress = event.progress
         found = []
         for registry, where, payload in event.networks:
+            inside = event.inside.get(where, ())
             if self._is_held(where):
-                self._known += 1
+                self._known += 1 + len(inside)
                 continue
             self._under_way += 1
+            # Those inside come first: what is settled is whole, as after a descent.
+            found += [own.make(ASSIGNMENT, part, name, payload=record) for name, part, record in inside]
             found.append(own.make(BULK, where, registry, payload=payload))
         return found
 

@@ -49,10 +49,14 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """A part of the bulk files was read: networks as (registry, range, packed record); `progress` is for people."""
+    """A part of the bulk files was read: networks as (registry, range, packed record); `progress` is for people.
+
+    `inside` has, by a network's range, those that lie in it: they settle nothing.
+    """
 
     networks: tuple[tuple[str, Range, bytes], ...]
     progress: Mapping[str, Any]
+    inside: Mapping[Range, tuple[tuple[str, Range, bytes], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
