@@ -31,6 +31,7 @@ SINGLE_ENGINES = (
         "registries",
         "history",
         "listener",
+        "following",
         "origins",
         "bulk.splitting",
         "bulk.reading",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import math
 import os
 import sqlite3
@@ -22,6 +21,7 @@ from typing import Any
 import zmq
 
 from whoismesh import process
+from whoismesh.broadcast import Broadcast
 from whoismesh.bulk.files import FileReport, check_files, read_files
 from whoismesh.command import ASN_HELP, BULK_HELP, prior_arguments, prior_flags, run_command, settings_arguments
 from whoismesh.compounds import Result
@@ -50,7 +50,7 @@ from whoismesh.ledger.events import (
 )
 from whoismesh.ledger.status import status
 from whoismesh.logs import configure
-from whoismesh.messages import Compare, Digest, Discovered, Feed, Members, Metrics, Results, decode, encode
+from whoismesh.messages import Compare, Digest, Discovered, Members, Metrics, Results, decode, encode
 from whoismesh.outbox import weight
 from whoismesh.prior_files import load_prior
 from whoismesh.registries import ORIGINS_BUDGET
@@ -78,6 +78,8 @@ LONGEST_SLEEP_S = 0.25
 #: While more than this waits for the disk, results stay on their way: some 10,000 of them, which is two to ten commits.
 #: More would not make commits fewer, and memory has to end somewhere.
 MOST_WAITING_BYTES = 8 * 1024 * 1024
+#: Ranges of the space that the status names: two of them fill a line, and it goes out twice a second.
+MOST_RANGES = 64
 
 #: Connections of a member (leases, results, feed, an exchange), and files of the coordinator's own and of listeners.
 MEMBER_FILES, OWN_FILES = 4, 200
@@ -128,7 +130,7 @@ class Coordinator:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._guard(context)
-            kinds = (zmq.ROUTER, zmq.PULL, zmq.PUB, zmq.ROUTER)
+            kinds = (zmq.ROUTER, zmq.PULL, zmq.XPUB, zmq.ROUTER)
             sockets = [listen_with(open_socket(context, kind), self._keys) for kind in kinds]
             port = bind_ports(sockets, self._host, self._port)
             try:
@@ -137,7 +139,8 @@ class Coordinator:
                 raise disk_error(self._state, "the ledger cannot be taken up", error) from None
             self._leases = Inbox(sockets[0], self._on_lease_frames)
             self._collector = Inbox(sockets[1], self._on_result_frames)
-            self._feed = sockets[2]
+            self._ranges, self._started_at = [str(each) for each in record.space[:MOST_RANGES]], record.started_at
+            self._feed = Broadcast(sockets[2], record.id)
             self._exchanges = Inbox(sockets[3], self._on_exchange_frames)
             process.on_signals(self._stop.set, self._quit)
             process.on_parent_death(lifeline_fd, self._stop.set)
@@ -247,7 +250,7 @@ class Coordinator:
         for inbox in (self._leases, self._collector, self._exchanges):
             inbox.close()
         self._feed.close()
-        self._log.info("coordinator_stopped", frames_dropped=self._dropped)
+        self._log.info("coordinator_stopped", frames_dropped=self._dropped + self._feed.dropped)
 
     # -- events in ----------------------------------------------------------------------------------------------
 
@@ -313,7 +316,7 @@ class Coordinator:
             case Reply(to, message):
                 self._exchanges.send(to, encode(message))
             case Publish(message):
-                self._publish(encode(message))
+                self._feed.publish(message)
             case Store(results):
                 self._results.extend(results)
                 self._waiting_bytes += sum(map(weight, results))
@@ -322,27 +325,20 @@ class Coordinator:
                 self._commit_soon()
             case StoreCounters(origin, host, counters):
                 self._counters[origin] = (host, dict(counters))
+                self._feed.counters(origin, host, counters)
                 self._commit_soon()
             case Note(event, fields, level):
                 getattr(self._log, level)(event, **fields)
-                self._tell("event", {"event": event, "level": level, "at": time.time(), **fields})
+                self._feed.event(event, level, fields)
             case Finish():
                 self._finish(instruction)
 
-    def _publish(self, frame: bytes) -> None:
-        try:
-            self._feed.send(frame, zmq.NOBLOCK)
-        except zmq.ZMQError:
-            self._dropped += 1
-
-    def _tell(self, topic: str, payload: dict[str, Any]) -> None:
-        self._publish(encode(Feed(self._ledger.crawl, topic, json.dumps(payload).encode())))
-
     def _send_status(self) -> None:
         told = status(self._ledger, time.monotonic())
+        told["ranges"], told["started_at"] = self._ranges, self._started_at
         if self._gatekeeper is not None:
             told["connections"] = dict(self._gatekeeper.counts)
-        self._tell("status", told)
+        self._feed.status(told)
 
     def _finish(self, finish: Finish) -> None:
         if finish.complete:
@@ -423,6 +419,8 @@ class Coordinator:
                 self._waiting_bytes -= sum(map(weight, results))
                 if self._waiting_bytes <= MOST_WAITING_BYTES:
                     self._collector.resume()
+                # Before the blocks in the accepted log: who follows both has the details first.
+                self._feed.stored(results)
                 self._event(Stored(results))
         except sqlite3.Error as error:
             self._failure = disk_error(self._state, "results cannot be stored", error)

@@ -16,6 +16,7 @@ COMMANDS = (
     ("simulate", "whoismesh.cli.simulate", "play whole crawls on a virtual clock with everything that can go wrong"),
     ("simulate-gossip", "whoismesh.cli.simulate_gossip", "play a fleet's gossip alone, until all replicas are alike"),
     ("practice", "whoismesh.practice.command", "serve practice registries on loopback"),
+    ("follow", "whoismesh.cli.follow", "print what a running crawl tells as JSON lines"),
     ("keys", "whoismesh.cli.keys", "make and revoke the keys with which hosts join a mesh"),
     ("dump", "whoismesh.cli.dump", "write what a crawl has found as a dump"),
     ("stats", "whoismesh.cli.stats", "count what is in a dump"),

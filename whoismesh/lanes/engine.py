@@ -441,6 +441,7 @@ class Lanes:
         counters = {name: float(count) for name, count in (self.counters + self.gossip.totals()).items()}
         counters["unacknowledged"] = float(len(self.findings.unacknowledged))
         counters["known_blocks"] = float(len(self.replica.table))
+        counters["leases_held"] = float(sum(len(lane.leases) for lane in self.lanes.values()))
         for registry, lane in self.lanes.items():
             counters[f"gaps_{registry}"] = float(len(lane.open))
             counters[f"asking_{registry}"] = float(len(lane.lookups))
