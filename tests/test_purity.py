@@ -32,6 +32,8 @@ SINGLE_ENGINES = (
         "history",
         "listener",
         "following",
+        "overview",
+        "dashboard.rows",
         "origins",
         "bulk.splitting",
         "bulk.reading",

@@ -105,6 +105,14 @@ class Mesh:
             found = self._table.holder(*parse_address(address))
         return None if found is None else KnownBlock(*found)
 
+    def place_of(self, block: KnownBlock) -> int | None:
+        """Return the place of a known block in the order of discovery, from 0; None if it is not known."""
+        return self._table.number_of(block.range)
+
+    def block_at(self, place: int) -> KnownBlock:
+        """Return the known block at a place in the order of discovery. Raises IndexError."""
+        return KnownBlock(*self._table.entry(place))
+
     def __len__(self) -> int:
         """Return the count of known blocks."""
         return len(self._table)

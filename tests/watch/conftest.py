@@ -14,3 +14,6 @@ sys.modules[_SPEC.name] = _FIELD  # where its dataclasses look themselves up
 _SPEC.loader.exec_module(_FIELD)
 
 in_field, table = _FIELD.in_field, _FIELD.table
+
+# The helpers beside these tests are plain modules; importlib mode leaves the search path alone.
+sys.path.insert(0, str(Path(__file__).parent))
