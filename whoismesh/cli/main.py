@@ -17,6 +17,7 @@ COMMANDS = (
     ("simulate-gossip", "whoismesh.cli.simulate_gossip", "play a fleet's gossip alone, until all replicas are alike"),
     ("practice", "whoismesh.practice.command", "serve practice registries on loopback"),
     ("follow", "whoismesh.cli.follow", "print what a running crawl tells as JSON lines"),
+    ("top", "whoismesh.cli.top", "show a running crawl on the terminal"),
     ("dashboard", "whoismesh.cli.dashboard", "show a running crawl as a web page"),
     ("keys", "whoismesh.cli.keys", "make and revoke the keys with which hosts join a mesh"),
     ("dump", "whoismesh.cli.dump", "write what a crawl has found as a dump"),
