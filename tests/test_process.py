@@ -134,3 +134,18 @@ def test_the_limit_of_open_files_is_raised_or_what_needs_more_is_named(limits: s
     command = ["bash", "-c", f'{limits} && exec "$0" -c "$1"', sys.executable, NEEDS]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert says in ended.stdout + ended.stderr
+
+
+def test_a_process_that_hangs_at_its_end_ends_all_the_same() -> None:
+    program = """
+import asyncio, time
+from whoismesh import process
+
+async def main():
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)  # a name server that does not answer
+    process.end_within(0.2, "state: something hangs")
+
+asyncio.run(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (75, "-c: state: something hangs\n")

@@ -22,10 +22,12 @@ import zmq
 
 from whoismesh import process
 from whoismesh.broadcast import Broadcast
-from whoismesh.bulk.files import FileReport, check_files, read_files
+from whoismesh.bulk.files import check_files
+from whoismesh.bulk.importing import import_files
 from whoismesh.command import ASN_HELP, BULK_HELP, prior_arguments, prior_flags, run_command, settings_arguments
 from whoismesh.compounds import Result
 from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
+from whoismesh.exposition import Family, of_coordinator
 from whoismesh.gatekeeper import Gatekeeper
 from whoismesh.keys import AllowList, Keys
 from whoismesh.ledger import Budget, Ledger
@@ -34,9 +36,6 @@ from whoismesh.ledger.events import (
     Collected,
     Event,
     Finish,
-    Import,
-    Imported,
-    ImportOver,
     Instruction,
     Note,
     Publish,
@@ -48,9 +47,10 @@ from whoismesh.ledger.events import (
     Stored,
     Tick,
 )
-from whoismesh.ledger.status import status
+from whoismesh.ledger.status import status, status_line
 from whoismesh.logs import configure
 from whoismesh.messages import Compare, Digest, Discovered, Members, Metrics, Results, decode, encode
+from whoismesh.notify import Notifier
 from whoismesh.outbox import weight
 from whoismesh.prior_files import load_prior
 from whoismesh.registries import ORIGINS_BUDGET
@@ -66,6 +66,7 @@ from whoismesh.sockets import (
     parse_endpoint,
     refuse_strangers,
 )
+from whoismesh.status_server import StatusServer, add_http_argument
 from whoismesh.storage import disk_error, lock_folder
 from whoismesh.store import CrawlRecord, LedgerStore
 
@@ -80,6 +81,10 @@ LONGEST_SLEEP_S = 0.25
 MOST_WAITING_BYTES = 8 * 1024 * 1024
 #: Ranges of the space that the status names: two of them fill a line, and it goes out twice a second.
 MOST_RANGES = 64
+
+#: One step of the start (SQLite looks the ledger through, the prior is read, 10,000 results are taken up) may take so
+#: long, seconds: a ledger of 20 GB at 50 MB/s.
+START_STEP_S, STEP_RESULTS = 400.0, 10_000
 
 #: Connections of a member (leases, results, feed, an exchange), and files of the coordinator's own and of listeners.
 MEMBER_FILES, OWN_FILES = 4, 200
@@ -98,7 +103,10 @@ class Coordinator:
         log_level: str,
         retry_failed: bool = False,
         keys: Path | None = None,
+        http: str | None = None,
     ) -> None:
+        self._http = http
+        self._status_server = StatusServer(self._metrics, lambda: str(self._failure or ""))
         self._settings = settings
         self._key_folder = keys or settings.mesh.keys
         self._host, self._port = parse_endpoint(listen)
@@ -106,6 +114,7 @@ class Coordinator:
         self._exit_when_done = exit_when_done
         self._retry_failed = retry_failed
         self._log = configure(log_level, daemon="coordinator")
+        self._notifier = Notifier(self._log)
         self._stop = asyncio.Event()
         self._exit_code = 0
         self._failure: WhoismeshError | None = None
@@ -125,6 +134,7 @@ class Coordinator:
         process.need_descriptors(most * MEMBER_FILES + OWN_FILES, f"mesh.most_members = {most}")
         check_files(self._settings.bulk)
         lock = lock_folder(self._state)
+        self._notifier.starting("opening the ledger", START_STEP_S)
         self._store = LedgerStore.open(self._state)
         self._executor = ThreadPoolExecutor(1, "store")
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -152,9 +162,13 @@ class Coordinator:
                 settled=self._ledger.coverage.settled.size,
                 epoch=record.epoch,
             )
+            if self._http is not None:
+                await self._status_server.start(self._http, self._log)
             process.tell_ready(ready_fd, endpoint)
+            self._notifier.ready(f"listening at {endpoint}")
             await self._serve()
         finally:
+            await self._status_server.stop()
             self._executor.shutdown(wait=True)
             context.destroy(linger=500)
             self._store.close()
@@ -185,6 +199,8 @@ class Coordinator:
         Raises StateError, ConfigError, sqlite3.Error.
         """
         settings = self._settings
+        if settings.prior:
+            self._notifier.starting("reading the prior", START_STEP_S)
         prior = load_prior(settings.prior, settings.space, settles=settings.prior_settles)
         record = self._store.begin(
             settings.space, settings.attempts, depth=settings.depth, retry_failed=self._retry_failed
@@ -202,7 +218,9 @@ class Coordinator:
             most_members=self._settings.mesh.most_members,
             prior=prior,
         )
-        for result in self._store.results():
+        for number, result in enumerate(self._store.results()):
+            if number % STEP_RESULTS == 0:
+                self._notifier.starting(f"taking up the ledger: {number:,} results", START_STEP_S)
             self._ledger.replay(result)
         free = self._ledger.delegated()
         self._store.append(free, {})
@@ -236,6 +254,7 @@ class Coordinator:
         status_at = 0.0
         while not self._stop.is_set():
             if time.monotonic() >= status_at:
+                self._tell_key_problems()
                 self._send_status()
                 status_at = time.monotonic() + STATUS_S
             try:
@@ -243,6 +262,8 @@ class Coordinator:
                     await self._stop.wait()
             except TimeoutError:
                 continue
+        self._notifier.stopping("storing what has come")
+        process.end_within(process.LONGEST_STOP_S, f"{self._state}: something hangs; start again, nothing is lost")
         if importing is not None:
             await importing
         await self._commit_all()
@@ -306,6 +327,7 @@ class Coordinator:
         self._timer = None
         if not self._stop.is_set():
             self._event(Tick())
+            self._notifier.beat()
 
     # -- instructions out ---------------------------------------------------------------------------------------
 
@@ -333,12 +355,21 @@ class Coordinator:
             case Finish():
                 self._finish(instruction)
 
+    def _metrics(self) -> list[Family]:
+        told = status(self._ledger, time.monotonic())
+        return of_coordinator(told, self._started_at, self._dropped + self._feed.dropped)
+
     def _send_status(self) -> None:
         told = status(self._ledger, time.monotonic())
         told["ranges"], told["started_at"] = self._ranges, self._started_at
         if self._gatekeeper is not None:
             told["connections"] = dict(self._gatekeeper.counts)
         self._feed.status(told)
+        self._notifier.status(status_line(told))
+
+    def _tell_key_problems(self) -> None:
+        for problem in self._allowed.new_problems() if self._allowed is not None else ():
+            self._carry_out(Note("key_unusable", {"reason": problem}, "warning"))
 
     def _finish(self, finish: Finish) -> None:
         if finish.complete:
@@ -367,40 +398,28 @@ class Coordinator:
     # -- bulk files ---------------------------------------------------------------------------------------------
 
     async def _import(self) -> None:
-        """Let the engine take in what bulk files hold, as fast as the disk takes it, until all is read or all stops."""
-        ledger = self._ledger
-        steps = read_files(self._settings.bulk, ledger.coverage.space, self._state, ledger.bulk.imported)
-        executor = ThreadPoolExecutor(1, "bulk")
         try:
-            while (step := await self._loop.run_in_executor(executor, next, steps, None)) is not None:
-                while self._waiting_bytes > MOST_WAITING_BYTES and not self._stop.is_set():
-                    await asyncio.sleep(0.01)
-                if self._stop.is_set():
-                    return
-                networks = tuple((each.registry, each.range, each.payload) for each in step.networks)
-                self._event(Import(networks, step.progress))
-                if step.done is not None:
-                    self._import_done(step.done)
-            self._event(ImportOver())
-        except sqlite3.Error as error:
-            self._failure = disk_error(self._state, "bulk files cannot be imported", error)
-            self._stop.set()
-        except OSError as error:
-            self._failure = TryAgainError(f"crawl.bulk: {error.filename}: cannot be read: {error.strerror}")
+            await import_files(
+                self._settings.bulk,
+                self._state,
+                self._ledger,
+                self._notifier,
+                room=self._room,
+                on_event=self._event,
+                on_note=self._carry_out,
+            )
+        except WhoismeshError as error:
+            self._failure = error
             self._stop.set()
         except Exception:
             self._stop.set()  # a bug of ours: to be seen at once, and not to be waited for
             raise
-        finally:
-            await self._loop.run_in_executor(executor, steps.close)
-            executor.shutdown(wait=False)
 
-    def _import_done(self, report: FileReport) -> None:
-        for problem in report.problems:
-            self._carry_out(Note("bulk_malformed", {"where": problem}, "warning"))
-        self._carry_out(Note("bulk_read", report.to_map()))
-        if report.whole:
-            self._event(Imported(report.digest, report.to_map()))
+    async def _room(self) -> bool:
+        """Wait until the disk has caught up; return whether to go on."""
+        while self._waiting_bytes > MOST_WAITING_BYTES and not self._stop.is_set():
+            await asyncio.sleep(0.01)
+        return not self._stop.is_set()
 
     # -- group commit -------------------------------------------------------------------------------------------
 
@@ -415,7 +434,8 @@ class Coordinator:
             while (self._results or self._counters) and self._failure is None:
                 results, self._results = tuple(self._results), []
                 counters, self._counters = self._counters, {}
-                await self._loop.run_in_executor(self._executor, self._store.append, results, counters)
+                with self._notifier.expecting("storing results"):
+                    await self._loop.run_in_executor(self._executor, self._store.append, results, counters)
                 self._waiting_bytes -= sum(map(weight, results))
                 if self._waiting_bytes <= MOST_WAITING_BYTES:
                     self._collector.resume()
@@ -452,6 +472,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--exit-when-done", action="store_true", help="stop when every address is settled")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed in earlier runs")
     process.add_keys_argument(parser)
+    add_http_argument(parser)
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
@@ -467,6 +488,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 log_level=args.log_level,
                 retry_failed=args.retry_failed,
                 keys=args.keys,
+                http=args.http,
             )
             return await coordinator.run(args.ready_fd, args.lifeline_fd)
 

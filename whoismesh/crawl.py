@@ -17,6 +17,7 @@ import zmq
 from whoismesh.children import STOP_S, Child
 from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
 from whoismesh.messages import Feed, decode, topic
+from whoismesh.notify import VARIABLES
 from whoismesh.sockets import FEED_OFFSET, Inbox, open_socket, parse_endpoint
 from whoismesh.storage import make_folder
 
@@ -212,7 +213,8 @@ def child_environment(flags: Mapping[str, Any]) -> dict[str, str]:
     given = {
         name: json.dumps(value, ensure_ascii=False) for name, value in flags.items() if value not in (None, "", [])
     }
-    return dict(os.environ) | {f"WHOISMESH_CRAWL_{name.upper()}": text for name, text in given.items()}
+    inherited = {name: text for name, text in os.environ.items() if name not in VARIABLES}
+    return inherited | {f"WHOISMESH_CRAWL_{name.upper()}": text for name, text in given.items()}
 
 
 def seconds_since(start: float) -> float:

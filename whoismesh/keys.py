@@ -62,7 +62,8 @@ class AllowList:
         self._folder = folder / ALLOWED
         self._names: dict[bytes, str] = {}
         self._read_at: int | None = None
-        self.problem = ""
+        self._problems: tuple[str, ...] = ()
+        self._told: tuple[str, ...] = ()
         try:
             self._look()
         except OSError as error:
@@ -70,24 +71,35 @@ class AllowList:
 
     def name_of(self, public: bytes) -> str | None:
         """Return the name that a key was allowed under, or None."""
+        self.problems()
+        return self._names.get(public)
+
+    def problems(self) -> tuple[str, ...]:
+        """Look at the folder; return what is wrong with it. A file that is no key lets nobody in."""
         try:
             self._look()
         except OSError as error:
-            self.problem = f"{self._folder}: {error.strerror}"  # what was read last goes on counting
-        return self._names.get(public)
+            # What was read last goes on counting.
+            return (f"{self._folder}: {error.strerror}",)
+        return self._problems
+
+    def new_problems(self) -> list[str]:
+        """Return what is wrong and was not when this was asked before."""
+        before, self._told = self._told, self.problems()
+        return [problem for problem in self._told if problem not in before]
 
     def _look(self) -> None:
         # Files come and go by renaming, which the folder's own time shows.
         changed = self._folder.stat().st_mtime_ns
         if changed == self._read_at:
             return
-        names, problem = {}, ""
+        names, problems = {}, []
         for path in sorted(self._folder.glob("*.key")):
             try:
                 names[_read(path)[0]] = path.stem
             except ConfigError as error:
-                problem = str(error)
-        self._names, self._read_at, self.problem = names, changed, problem
+                problems.append(str(error))
+        self._names, self._read_at, self._problems = names, changed, tuple(problems)
 
 
 def make_coordinator(folder: Path) -> Keys:

@@ -330,6 +330,19 @@ class Yield(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Resting(Message):
+    """Worker to coordinator: from now on it takes no new lease, and goes on with those it has. It wishes for nothing.
+
+    `reason` is for people. Said again after each Welcome; nothing takes it back.
+    """
+
+    TYPE = 17
+    CHECKS: ClassVar = {"origin": checks.count, "reason": checks.text}
+    origin: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Results(Message):
     """Worker to coordinator over PUSH/PULL: results that lie in its spool."""
 
@@ -421,7 +434,7 @@ TYPES: dict[int, type[Message]] = {
     cls.TYPE: cls
     for cls in (
         Join, Welcome, Refused, LeaseRequest, Leases, Renew, Renewed, Return, PermitRequest, Permits, Signal,
-        Acknowledge, Leave, Members, Split, Yield, Results, Metrics, Discovered, Compare, Digest, Sent, Feed,
+        Acknowledge, Leave, Members, Split, Yield, Resting, Results, Metrics, Discovered, Compare, Digest, Sent, Feed,
     )
 }  # fmt: skip
 

@@ -8,10 +8,15 @@ import contextlib
 import os
 import resource
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from whoismesh.errors import ConfigError, UsageError
+from whoismesh.errors import ConfigError, TryAgainError, UsageError
+
+#: From the signal to the end of the process, seconds, whatever hangs: half of the two minutes that a spot host has.
+LONGEST_STOP_S = 60.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +74,23 @@ def on_signals(drain: Callable[[], None], quit_now: Callable[[], None]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, caught)
+
+
+def end_within(seconds: float, line: str) -> None:
+    """End the process with 75 after so long, saying the line, should it still be there.
+
+    A disk or a name server that does not answer holds up Python's own end, and for longer than there may be time. What
+    is on disk stays as good as after a kill.
+    """
+
+    def end() -> None:
+        with contextlib.suppress(OSError):
+            os.write(2, f"{Path(sys.argv[0]).name}: {line}\n".encode())
+        os._exit(TryAgainError.exit_code)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def on_parent_death(descriptor: int | None, quit_now: Callable[[], None]) -> None:

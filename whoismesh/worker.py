@@ -20,11 +20,12 @@ from typing import Any
 
 import zmq
 
-from whoismesh import process
+from whoismesh import instance_metadata, process, spot
 from whoismesh.blocks import Blocks
 from whoismesh.command import ASN_HELP, run_command, settings_arguments
 from whoismesh.depth import ASSIGNMENTS
 from whoismesh.errors import MessageError, StateError, TryAgainError, UsageError, WhoismeshError
+from whoismesh.exposition import Family, of_worker
 from whoismesh.gatekeeper import Gatekeeper
 from whoismesh.gossip.events import Found
 from whoismesh.gossip.peers import Peers
@@ -47,19 +48,23 @@ from whoismesh.lanes.events import (
     Recovered,
     Replied,
     Resend,
+    Rest,
     Send,
     Stop,
     Tick,
 )
 from whoismesh.lanes.lane import Lane
+from whoismesh.lanes.status import status_line
 from whoismesh.logs import configure
 from whoismesh.lookups import Lookups, NoAnswerError
 from whoismesh.messages import Metrics, decode, encode
 from whoismesh.node import Node
+from whoismesh.notify import Notifier
 from whoismesh.outbox import Outbox
 from whoismesh.settings import Settings, load
 from whoismesh.sockets import Inbox, connect_with, open_socket, parse_endpoint, refuse_strangers
 from whoismesh.spool import Spool
+from whoismesh.status_server import StatusServer, add_http_argument
 from whoismesh.storage import disk_error, lock_folder
 
 #: Results gather this long before they are spooled and sent together: a transaction and a message each.
@@ -68,6 +73,8 @@ FLUSH_S = 0.02
 LONGEST_SLEEP_S = 0.5
 #: A coordinator that does not answer is told of this often, seconds.
 SILENCE_S = 10.0
+#: A line on how it goes is made this often, seconds.
+STATUS_S = 1.0
 #: Files of its own: spool, logs, ZeroMQ's and the event loop's.
 OWN_FILES = 100
 
@@ -106,7 +113,11 @@ class Worker:
         share: Share,
         log_level: str,
         keys: Path | None = None,
+        metadata: str | None = None,
+        http: str | None = None,
     ) -> None:
+        self._http = http
+        self._status_server = StatusServer(self._metrics, self._trouble)
         self._settings = settings
         self._key_folder = keys or settings.mesh.keys
         self._coordinator = parse_endpoint(coordinator, what="--coord")
@@ -115,6 +126,9 @@ class Worker:
         self._share = share
         self._state = state
         self._log = configure(log_level, daemon="worker")
+        self._notifier = Notifier(self._log)
+        self._metadata = instance_metadata.parse_base(metadata) if metadata else None
+        self._spot = spot.SpotWatch()
         self._stop = asyncio.Event()
         self._failure: WhoismeshError | None = None
         self._kept: list[Keep] = []
@@ -122,6 +136,8 @@ class Worker:
         self._timer: asyncio.TimerHandle | None = None
         self._asking: set[asyncio.Task[None]] = set()
         self._dropped = 0
+        self._heard_at = 0.0
+        self._ending = False
         self._welcome: Joined | None = None
         self._gatekeeper: Gatekeeper | None = None
 
@@ -172,18 +188,24 @@ class Worker:
             dealer = open_socket(self._context, zmq.DEALER)
             connect_with(dealer, self._where, keys)
             self._leases = Inbox(dealer, self._on_lease_frames)
-            process.on_signals(lambda: self._event(Drain()), self._stop.set)
+            process.on_signals(self._drain, self._stop.set)
             process.on_parent_death(lifeline_fd, self._stop.set)
             self._log.info(
                 "worker_ready",
                 coordinator=self._where,
                 gossip=self._node.address,
             )
+            if self._http is not None:
+                await self._status_server.start(self._http, self._log)
             process.tell_ready(ready_fd, self._node.address)
+            self._notifier.ready(f"waiting for the coordinator at {self._where}")
             async with Lookups(self._settings.registries, self._settings.contact, self._source) as self._lookups:
+                if self._metadata is not None:
+                    self._start(instance_metadata.watch(self._metadata, self._spot, self._on_spot_news))
                 self._event(Recovered(kept))
                 await self._serve()
         finally:
+            await self._status_server.stop()
             self._context.destroy(linger=500)
             self._spool.close()
             lock.close()
@@ -202,18 +224,21 @@ class Worker:
         return f"tcp://{self._coordinator[0]}:{self._coordinator[1]}"
 
     async def _serve(self) -> None:
-        silent_since = time.monotonic()
+        self._heard_at = told_at = time.monotonic()
         while not self._stop.is_set():
             try:
-                async with asyncio.timeout(SILENCE_S):
+                async with asyncio.timeout(STATUS_S):
                     await self._stop.wait()
             except TimeoutError:
-                if self._welcome is None:
+                now = time.monotonic()
+                silent_s = now - self._heard_at if now - self._heard_at >= SILENCE_S else None
+                self._notifier.status(status_line(self._lanes, self._where, silent_s))
+                if self._welcome is None and now - told_at >= SILENCE_S:
+                    told_at = now
                     self._log.warning(
-                        "coordinator_silent",
-                        coordinator=self._where,
-                        seconds=round(time.monotonic() - silent_since),
+                        "coordinator_silent", coordinator=self._where, seconds=round(now - self._heard_at)
                     )
+        self._end("leaving")
         for task in self._asking:
             task.cancel()
         self._flush()
@@ -228,7 +253,44 @@ class Worker:
             undelivered=len(self._lanes.findings.unacknowledged),
             frames_dropped=self._dropped + self._node.dropped,
             **({"connections": dict(self._gatekeeper.counts)} if self._gatekeeper is not None else {}),
+            **({"instance_metadata": dict(self._spot.counters)} if self._metadata is not None else {}),
         )
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """Begin to stop."""
+        self._end("draining: giving leases back and delivering what was found")
+        self._event(Drain())
+
+    def _end(self, line: str) -> None:
+        """Say that the end has begun, and see that it comes."""
+        if not self._ending:
+            self._ending = True
+            self._notifier.stopping(line)
+            process.end_within(
+                process.LONGEST_STOP_S, f"{self._state}: something hangs; results not delivered are kept"
+            )
+
+    def _on_spot_news(self, news: spot.Instruction) -> None:
+        match news:
+            case spot.Rebalance(notice_time):
+                self._log.warning("rebalance_recommended", notice_time=notice_time)
+                self._event(Rest("rebalance recommendation"))
+            case spot.Interruption(action, at):
+                self._log.warning("interruption_noticed", action=action, time=at)
+                self._drain()
+            case spot.Away(reason):
+                self._log.warning("instance_metadata_away", url=self._metadata, reason=reason)
+            case spot.Back():
+                self._log.info("instance_metadata_back", url=self._metadata)
+
+    def _metrics(self) -> list[Family]:
+        return of_worker(self._lanes.totals(), self._dropped + self._node.dropped)
+
+    def _trouble(self) -> str:
+        silent = "" if self._welcome is not None else f"waiting for the coordinator at {self._where}"
+        return str(self._failure or silent)
 
     # -- events in ----------------------------------------------------------------------------------------------
 
@@ -241,6 +303,7 @@ class Worker:
             self._dropped += 1
             self._log.debug("frame_dropped", reason=str(error))
             return
+        self._heard_at = time.monotonic()
         self._event(Received(message))
 
     def _event(self, event: Event) -> None:
@@ -257,6 +320,7 @@ class Worker:
         self._timer = None
         if not self._stop.is_set():
             self._event(Tick())
+            self._notifier.beat()
 
     # -- instructions out ---------------------------------------------------------------------------------------
 
@@ -387,7 +451,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="K/N",
         help="this is worker K of N on this host: take that part of the connections a host may have (default: 1/1)",
     )
+    parser.add_argument(
+        "--instance-metadata",
+        metavar="URL",
+        help="on a spot host of EC2: watch its instance metadata service (http://169.254.169.254) for what is to come; "
+        "a rebalance recommendation makes the worker take no new lease, an interruption notice makes it leave",
+    )
     process.add_keys_argument(parser)
+    add_http_argument(parser)
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
@@ -403,6 +474,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 share=args.share,
                 log_level=args.log_level,
                 keys=args.keys,
+                http=args.http,
+                metadata=args.instance_metadata,
             )
             return await worker.run(args.ready_fd, args.lifeline_fd)
 

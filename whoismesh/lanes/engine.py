@@ -32,6 +32,7 @@ from whoismesh.lanes.events import (
     Recovered,
     Replied,
     Resend,
+    Rest,
     Send,
     Stop,
     Tick,
@@ -55,6 +56,7 @@ from whoismesh.messages import (
     Refused,
     Renew,
     Renewed,
+    Resting,
     Return,
     Signal,
     Split,
@@ -100,6 +102,8 @@ class Lanes:
         self.origin = 0
         self.crawl = b""
         self.done = False
+        #: Why no new lease is taken; empty where they are.
+        self.resting = ""
         self.findings = Findings()
         self._listen = listen
         self._origins = Origins(*origins, self.counters) if origins is not None else None
@@ -144,6 +148,8 @@ class Lanes:
                 out += self._told_origins(event, now)
             case Recovered(keys):
                 self.findings.recover(keys)
+            case Rest(reason):
+                out += self._rest(reason)
             case Drain():
                 self._drain(now)
             case Tick():
@@ -217,7 +223,7 @@ class Lanes:
     def _leased(self, grant: LeaseGrant, now: float) -> list[Instruction]:
         lane = self.lanes[grant.registry]
         lane.wished = False
-        if lane.closed or now < lane.paused_until:
+        if self.resting or lane.closed or now < lane.paused_until:
             # Wished for before the registry was out of reach or this host told to stop; somebody else can have it.
             return [Send(Return(self.crawl, self.origin, grant.lease, grant.ranges))]
         self.counters["leases"] += 1
@@ -253,6 +259,8 @@ class Lanes:
             self._origins.forget_permits(unlimited=ORIGINS_BUDGET in message.unlimited)
         joined = Joined(message.crawl, message.origin, message.results, message.feed, message.exchange)
         out: list[Instruction] = [joined]
+        if self.resting:
+            out.append(Send(Resting(self.crawl, self.origin, self.resting)))
         for lane in self.lanes.values():
             # A coordinator that restarted does not know what a registry told us before.
             if lane.limited_until > now:
@@ -283,6 +291,12 @@ class Lanes:
         self.findings.sent(now)
         self.counters["resends"] += 1
         return Resend()
+
+    def _rest(self, reason: str) -> list[Instruction]:
+        if self.resting:
+            return []
+        self.resting = reason
+        return [Send(Resting(self.crawl, self.origin, reason))] if self._membership.joined else []
 
     def _drain(self, now: float) -> None:
         if self._drain_until is not None:
@@ -392,7 +406,7 @@ class Lanes:
         recovering = self.findings.recovered and now < self._recover_until
         wants = {}
         for registry, lane in self.lanes.items():
-            if lane.hungry(now) and not recovering:
+            if lane.hungry(now) and not recovering and not self.resting:
                 lane.wished = True
                 wants[registry] = lane.pace(now)
             permits = lane.permits_to_request(now)
@@ -432,12 +446,13 @@ class Lanes:
 
     def _metrics(self, now: float) -> Send:
         self._metrics_at = now + METRICS_S
-        return Send(Metrics(self.crawl, self.origin, self._host, self._totals()))
+        return Send(Metrics(self.crawl, self.origin, self._host, self.totals()))
 
     def _leave(self) -> Send:
-        return Send(Leave(self.crawl, self.origin, self._host, self._totals()))
+        return Send(Leave(self.crawl, self.origin, self._host, self.totals()))
 
-    def _totals(self) -> dict[str, float]:
+    def totals(self) -> dict[str, float]:
+        """Return the counters as Metrics tell them."""
         counters = {name: float(count) for name, count in (self.counters + self.gossip.totals()).items()}
         counters["unacknowledged"] = float(len(self.findings.unacknowledged))
         counters["known_blocks"] = float(len(self.replica.table))

@@ -60,6 +60,13 @@ class Recovered:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """Take no new lease, and go on with those that are held: this host may end soon. There is no way back."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """Stop: give the leases back, deliver what is found, leave."""
 
@@ -69,7 +76,7 @@ class Tick:
     """Time has passed."""
 
 
-Event = Received | gossip.Incoming | Replied | Broken | OriginsReplied | OriginsBroken | Recovered | Drain | Tick
+Event = Received | gossip.Incoming | Replied | Broken | OriginsReplied | OriginsBroken | Recovered | Rest | Drain | Tick
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ import math
 from collections import OrderedDict
 
 #: Share of the rate that is dealt out. The rest absorbs jitter: slots at 0.96 r that reach the registry up to 41 ms
-#: late still never make more than r in any one second, for any r of 1 and above.
+#: late still never make more than r in any one second, for any whole r (and never more than the next whole number for
+#: others: seven in a second where the rate is 6.9).
 DEALT_SHARE = 0.96
 BORNE_LATENESS_S = 1 / DEALT_SHARE - 1
 #: How far ahead slots are dealt, seconds. A worker's round trip has to fit; what is dealt to a dead worker is lost.

@@ -60,6 +60,7 @@ from whoismesh.messages import (
     Refused,
     Renew,
     Renewed,
+    Resting,
     Results,
     Return,
     Sent,
@@ -228,6 +229,8 @@ class Ledger:
                 return self._deal(registry, now)
             case Signal():
                 return self._signal(message, worker, now)
+            case Resting(reason=reason):
+                return self._rest(worker, reason)
             case Leave(host=host, counters=counters):
                 self.metrics[worker.origin] = counters
                 return [StoreCounters(worker.origin, host, counters), *self._lose(worker, now, "worker_left")]
@@ -292,11 +295,16 @@ class Ledger:
             out.append(Note("worker_joined", {"origin": origin, "host": message.host}))
         return out
 
+    def _rest(self, worker: Worker, reason: str) -> list[Instruction]:
+        if worker.resting:
+            return []
+        self._lending.rest(worker)
+        return [Note("worker_resting", {"origin": worker.origin, "host": worker.host, "reason": reason}, "warning")]
+
     def _lose(self, worker: Worker, now: float, how: str) -> list[Instruction]:
         del self.workers[worker.origin]
         self._senders.pop(worker.sender, None)
-        for registry in REGISTRIES:
-            self._lending.forget(worker.origin, registry)
+        self._lending.forget_all(worker.origin)
         for budget in self.budgets.values():
             budget.forget(worker.origin)
         for lease in [each for each in self.desk.leases.values() if each.origin == worker.origin]:
@@ -430,6 +438,8 @@ class Ledger:
         out += self._adopt(now)
         for worker in [each for each in self.workers.values() if now - each.seen_at > LEASE_TTL_S]:
             out += self._lose(worker, now, "worker_lost")
+        if self._lending.nobody_takes() and not self.coverage.complete:
+            out.append(Note("all_workers_rest", {"workers": len(self.workers)}, "warning"))
         return out + self._finish(now)
 
     def _give_up(self) -> list[Instruction]:

@@ -40,7 +40,8 @@ SPLIT_LOOK_S = 0.25
 class Worker:
     """A member of the mesh, as the coordinator sees it. `alone_with` is a lease beside which it gets no other.
 
-    `key` is the public key (Z85) that its connection proved, empty where there are no keys.
+    `key` is the public key (Z85) that its connection proved, empty where there are no keys. One that is `resting` takes
+    no new lease.
     """
 
     origin: int
@@ -50,6 +51,7 @@ class Worker:
     seen_at: float
     alone_with: int = 0
     key: str = ""
+    resting: bool = False
 
 
 class Lending:
@@ -73,6 +75,7 @@ class Lending:
         self._numbers = numbers
         self._lease_s = lease_s
         self._hungry: dict[str, dict[int, float]] = {registry: {} for registry in REGISTRIES}
+        self._all_rest = False
         self._looked_at = dict.fromkeys(REGISTRIES, 0.0)
 
     def wish(self, origin: int, registry: str, pace: float) -> None:
@@ -82,6 +85,22 @@ class Lending:
     def forget(self, origin: int, registry: str) -> None:
         """Drop a worker's wish."""
         self._hungry[registry].pop(origin, None)
+
+    def forget_all(self, origin: int) -> None:
+        """Drop a worker's wishes at all registries."""
+        for registry in self._hungry:
+            self.forget(origin, registry)
+
+    def rest(self, worker: Worker) -> None:
+        """Lend a worker nothing from now on."""
+        worker.resting = True
+        self.forget_all(worker.origin)
+
+    def nobody_takes(self) -> bool:
+        """Tell, once each time that it comes to that, that there are workers and all of them rest."""
+        before, workers = self._all_rest, self._workers.values()
+        self._all_rest = bool(workers) and all(each.resting for each in workers)
+        return self._all_rest and not before
 
     def serve(self, now: float) -> Iterator[tuple[Worker, tuple[LeaseGrant, ...]]]:
         """Yield (worker, grants) for whoever waits for work, as long as there is something."""
@@ -136,7 +155,7 @@ class Lending:
                 return True
             if worker.origin not in errand.failed_at or now >= errand.not_before + ANOTHER_WORKER_S:
                 return False
-            return any(origin not in errand.failed_at for origin in self._workers)
+            return any(origin not in errand.failed_at and not each.resting for origin, each in self._workers.items())
 
         grants = []
         errands = self._desk.due_errands(registry, now, avoid)

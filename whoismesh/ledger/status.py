@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -17,6 +18,7 @@ MOST_WORKERS = 200
 def status(ledger: Ledger, now: float) -> dict[str, Any]:
     """Return the state: counts of addresses (v4 and v6 together), of networks, and a row a registry and a worker.
 
+    `leases` are those that are lent; a worker that is `resting` takes no new ones.
     `accepted` is the length of the accepted log, `members` counts the workers also where there are too many for rows.
     `importing` is how far the import of bulk files is, None where there is none. `compared` are networks that both
     protocols told of, `disagreements` those on which they differ (of a registry by field). Rates are lookups or answers
@@ -58,10 +60,13 @@ def status(ledger: Ledger, now: float) -> dict[str, Any]:
             for registry in REGISTRIES
         },
         "members": len(ledger.workers),
+        "resting": sum(worker.resting for worker in ledger.workers.values()),
+        "leases": len(ledger.desk.leases),
         "workers": [
             {
                 "origin": worker.origin,
                 "host": worker.host,
+                "resting": worker.resting,
                 "leases": sum(lease.origin == worker.origin for lease in ledger.desk.leases.values()),
                 "lookups": int(ledger.metrics.get(worker.origin, {}).get("lookups", 0)),
                 "hits": int(ledger.metrics.get(worker.origin, {}).get("hits", 0)),
@@ -70,3 +75,32 @@ def status(ledger: Ledger, now: float) -> dict[str, Any]:
             for worker in islice(ledger.workers.values(), MOST_WORKERS)
         ],
     }
+
+
+def status_line(told: Mapping[str, Any]) -> str:
+    """Return a state in one line, for a service manager."""
+    members, resting, importing = told["members"], told["resting"], told["importing"]
+    if told["complete"]:
+        what = "done"
+    elif importing is not None:
+        what = "importing"
+        if importing:
+            what += (
+                f" {importing['file']} ({'reading' if importing['reading'] else 'taking'}, {importing['share']:.0%})"
+            )
+    elif not members:
+        what = "waiting for workers"
+    elif resting == members:
+        what = "all workers rest and take no lease, start others"
+    else:
+        what = "crawling"
+    # Rounded down: not all is settled before all is.
+    settled = told["settled"] * 1000 // max(1, told["space"]) / 10
+    rates = sum(each["rate"] for each in told["by_registry"].values())
+    troubled = [name for name, each in told["by_registry"].items() if each["trouble"]]
+    return (
+        f"{what}: {settled:.1f} % settled, {told['networks']:,} networks, {rates:.1f} lookups/s, {members:,} workers"
+        + (f" ({resting:,} resting)" if resting else "")
+        + f", {told['leases']:,} leases"
+        + (f"; in trouble: {', '.join(troubled)}" if troubled else "")
+    )

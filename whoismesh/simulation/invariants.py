@@ -9,7 +9,7 @@ At every step, at the moment it could break:
     counted-once              the ledger counts no more results than are committed
     settled-once              the sizes of the settled kinds add up
     settled-by-the-disk       the settled space changes by stored results only
-    budget-kept               no registry sees more lookups in any second than its rate, fleet and host
+    budget-kept               no registry sees more lookups in any second than its rate, rounded up, fleet and host
     told-wait                 nobody asks who knows of a wait: by the answer, or by the coordinator's revocation. What a
                               coordinator forgot in a restart is not counted
     banned-stays-closed       no process asks a registry that banned it

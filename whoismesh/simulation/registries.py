@@ -130,12 +130,13 @@ class Registries:
             recent.append(now)
             while recent[0] <= now - 1.0:
                 recent.popleft()
-            if len(recent) > rate * self.most_of_budget:
-                self.most_of_budget = len(recent) / rate
-            if len(recent) > rate:
+            # A second may have seven where the rate is 6.9.
+            most = math.ceil(rate)
+            self.most_of_budget = max(self.most_of_budget, len(recent) / most)
+            if len(recent) > most:
                 raise InvariantError(
                     "budget-kept",
-                    f"at most {rate:g} lookups in any second at {asked.registry} by {whose}",
+                    f"at most {most} lookups in any second at {asked.registry} by {whose}",
                     len(recent),
                 )
 
