@@ -25,9 +25,7 @@ def url_of(folder, name):
 def test_both_daemons_tell_metrics_and_health_and_the_grafana_dashboard_names_only_those(in_field):
     async def watch(field):
         coordinator = await field.coordinator("tcp://127.0.0.1:0", "--http", "127.0.0.1:0")
-        worker = await field._start(
-            "worker", "whoismesh.worker", "--coord", coordinator.endpoint, "--http", "127.0.0.1:0"
-        )
+        await field._start("worker", "whoismesh.worker", "--coord", coordinator.endpoint, "--http", "127.0.0.1:0")
         found = {}
         async with aiohttp.ClientSession() as client:
             while True:
