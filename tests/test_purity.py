@@ -39,6 +39,14 @@ SINGLE_ENGINES = (
         "spot",
         "bulk.splitting",
         "bulk.reading",
+        "fleet",
+        "fleet.hosts",
+        "fleet.ec2",
+        "fleet.ec2.forecast",
+        "fleet.ec2.host_keys",
+        "fleet.ec2.shrink",
+        "fleet.ec2.tags",
+        "fleet.ec2.user_data",
     ),
 )
 ENGINE_FOLDERS = ("ledger", "lanes", "answers", "gossip")

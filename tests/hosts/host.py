@@ -167,6 +167,11 @@ class Host:
         self._plugged = f"port{self._port}"
         self.heal()
 
+    @property
+    def ended(self) -> bool:
+        """Tell whether it went down by itself."""
+        return self._process.poll() is not None
+
     def power_off(self) -> None:
         """Switch the host off at once: it is not asked, says goodbye to nobody, and its disk is lost."""
         if not self.running:
