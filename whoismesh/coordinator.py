@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import math
 import os
 import sqlite3
@@ -22,6 +21,7 @@ from typing import Any
 import zmq
 
 from whoismesh import process
+from whoismesh.broadcast import Broadcast
 from whoismesh.bulk.importing import import_steps
 from whoismesh.command import (
     ASN_HELP,
@@ -35,6 +35,7 @@ from whoismesh.command import (
 )
 from whoismesh.compounds import Result
 from whoismesh.errors import MessageError, TryAgainError, UnavailableError, WhoismeshError
+from whoismesh.exposition import Family, of_coordinator
 from whoismesh.gatekeeper import Gatekeeper
 from whoismesh.imports import check_imports, has_imports, read_imports
 from whoismesh.keys import AllowList, Keys
@@ -57,7 +58,7 @@ from whoismesh.ledger.events import (
 )
 from whoismesh.ledger.status import status, status_line
 from whoismesh.logs import configure
-from whoismesh.messages import Compare, Digest, Discovered, Feed, Members, Metrics, Results, decode, encode
+from whoismesh.messages import Compare, Digest, Discovered, Members, Metrics, Results, decode, encode
 from whoismesh.notify import Notifier
 from whoismesh.outbox import weight
 from whoismesh.prior_files import load_prior
@@ -74,6 +75,7 @@ from whoismesh.sockets import (
     parse_endpoint,
     refuse_strangers,
 )
+from whoismesh.status_server import StatusServer, add_http_argument
 from whoismesh.storage import disk_error, lock_folder
 from whoismesh.store import CrawlRecord, LedgerStore
 
@@ -86,6 +88,8 @@ LONGEST_SLEEP_S = 0.25
 #: While more than this waits for the disk, results stay on their way: some 10,000 of them, which is two to ten commits.
 #: More would not make commits fewer, and memory has to end somewhere.
 MOST_WAITING_BYTES = 8 * 1024 * 1024
+#: Ranges of the space that the status names: two of them fill a line, and it goes out twice a second.
+MOST_RANGES = 64
 
 #: One step of the start (SQLite looks the ledger through, the prior is read, 10,000 results are taken up) may take so
 #: long, seconds: a ledger of 20 GB at 50 MB/s.
@@ -108,7 +112,10 @@ class Coordinator:
         log_level: str,
         retry_failed: bool = False,
         keys: Path | None = None,
+        http: str | None = None,
     ) -> None:
+        self._http = http
+        self._status_server = StatusServer(self._metrics, lambda: str(self._failure or ""))
         self._settings = settings
         self._key_folder = keys or settings.mesh.keys
         self._host, self._port = parse_endpoint(listen)
@@ -143,7 +150,7 @@ class Coordinator:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._guard(context)
-            kinds = (zmq.ROUTER, zmq.PULL, zmq.PUB, zmq.ROUTER)
+            kinds = (zmq.ROUTER, zmq.PULL, zmq.XPUB, zmq.ROUTER)
             sockets = [listen_with(open_socket(context, kind), self._keys) for kind in kinds]
             port = bind_ports(sockets, self._host, self._port)
             try:
@@ -152,7 +159,8 @@ class Coordinator:
                 raise disk_error(self._state, "the ledger cannot be taken up", error) from None
             self._leases = Inbox(sockets[0], self._on_lease_frames)
             self._collector = Inbox(sockets[1], self._on_result_frames)
-            self._feed = sockets[2]
+            self._ranges, self._started_at = [str(each) for each in record.space[:MOST_RANGES]], record.started_at
+            self._feed = Broadcast(sockets[2], record.id)
             self._exchanges = Inbox(sockets[3], self._on_exchange_frames)
             process.on_signals(self._stop.set, self._quit)
             process.on_parent_death(lifeline_fd, self._stop.set)
@@ -164,10 +172,13 @@ class Coordinator:
                 settled=self._ledger.coverage.settled.size,
                 epoch=record.epoch,
             )
+            if self._http is not None:
+                await self._status_server.start(self._http, self._log)
             process.tell_ready(ready_fd, endpoint)
             self._notifier.ready(f"listening at {endpoint}")
             await self._serve()
         finally:
+            await self._status_server.stop()
             self._executor.shutdown(wait=True)
             context.destroy(linger=500)
             self._store.close()
@@ -271,7 +282,7 @@ class Coordinator:
         for inbox in (self._leases, self._collector, self._exchanges):
             inbox.close()
         self._feed.close()
-        self._log.info("coordinator_stopped", frames_dropped=self._dropped)
+        self._log.info("coordinator_stopped", frames_dropped=self._dropped + self._feed.dropped)
 
     # -- events in ----------------------------------------------------------------------------------------------
 
@@ -338,7 +349,7 @@ class Coordinator:
             case Reply(to, message):
                 self._exchanges.send(to, encode(message))
             case Publish(message):
-                self._publish(encode(message))
+                self._feed.publish(message)
             case Store(results):
                 self._results.extend(results)
                 self._waiting_bytes += sum(map(weight, results))
@@ -347,27 +358,24 @@ class Coordinator:
                 self._commit_soon()
             case StoreCounters(origin, host, counters):
                 self._counters[origin] = (host, dict(counters))
+                self._feed.counters(origin, host, counters)
                 self._commit_soon()
             case Note(event, fields, level):
                 getattr(self._log, level)(event, **fields)
-                self._tell("event", {"event": event, "level": level, "at": time.time(), **fields})
+                self._feed.event(event, level, fields)
             case Finish():
                 self._finish(instruction)
 
-    def _publish(self, frame: bytes) -> None:
-        try:
-            self._feed.send(frame, zmq.NOBLOCK)
-        except zmq.ZMQError:
-            self._dropped += 1
-
-    def _tell(self, topic: str, payload: dict[str, Any]) -> None:
-        self._publish(encode(Feed(self._ledger.crawl, topic, json.dumps(payload).encode())))
+    def _metrics(self) -> list[Family]:
+        told = status(self._ledger, time.monotonic())
+        return of_coordinator(told, self._started_at, self._dropped + self._feed.dropped)
 
     def _send_status(self) -> None:
         told = status(self._ledger, time.monotonic())
+        told["ranges"], told["started_at"] = self._ranges, self._started_at
         if self._gatekeeper is not None:
             told["connections"] = dict(self._gatekeeper.counts)
-        self._tell("status", told)
+        self._feed.status(told)
         self._notifier.status(status_line(told))
 
     def _tell_key_problems(self) -> None:
@@ -444,6 +452,8 @@ class Coordinator:
                 self._waiting_bytes -= sum(map(weight, results))
                 if self._waiting_bytes <= MOST_WAITING_BYTES:
                     self._collector.resume()
+                # Before the blocks in the accepted log: who follows both has the details first.
+                self._feed.stored(results)
                 self._event(Stored(results))
         except sqlite3.Error as error:
             self._failure = disk_error(self._state, "results cannot be stored", error)
@@ -476,6 +486,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--exit-when-done", action="store_true", help="stop when every address is settled")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed in earlier runs")
     process.add_keys_argument(parser)
+    add_http_argument(parser)
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
@@ -491,6 +502,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 log_level=args.log_level,
                 retry_failed=args.retry_failed,
                 keys=args.keys,
+                http=args.http,
             )
             return await coordinator.run(args.ready_fd, args.lifeline_fd)
 

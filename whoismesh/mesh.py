@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from socket import AF_INET, inet_pton
 from types import TracebackType
@@ -23,7 +23,7 @@ from whoismesh.errors import CrawlReplacedError, MessageError, UnavailableError,
 from whoismesh.history import BlockCursor, EventCursor, Happening, KnownBlock, Member
 from whoismesh.keys import Keys
 from whoismesh.listener import Ask, CaughtUp, Event, Heard, Instruction, Listener, Opened, Reopen, Replaced, Tick, Wake
-from whoismesh.messages import Discovered, Feed, Sent, decode, encode, topic
+from whoismesh.messages import Discovered, Feed, Message, Sent, decode, encode, topic
 from whoismesh.sockets import EXCHANGE_OFFSET, FEED_OFFSET, Inbox, connect_with, open_socket, parse_endpoint
 
 #: How long to wait for a coordinator that does not answer, seconds. It tells its status twice a second.
@@ -49,6 +49,9 @@ class Mesh:
     """A listener's view of a mesh. Made by `join`; open inside its `async with`.
 
     What is known stays known while the coordinator is away, and also after the block is left.
+
+    `observe` is given what the feed brings of this crawl: Feed, and the messages of the kinds `also`, which are
+    subscribed to beside it. What is lost of those on the way stays lost.
     """
 
     def __init__(
@@ -58,6 +61,8 @@ class Mesh:
         keys: str | Path | None = None,
         timeout_s: float = TIMEOUT_S,
         max_events: int = MAX_EVENTS,
+        observe: Callable[[Message], None] | None = None,
+        also: tuple[type[Message], ...] = (),
     ) -> None:
         """Set up without opening anything. Raises UsageError, and ConfigError for the keys."""
         self._host, self._port = parse_endpoint(endpoint, what="the coordinator's address")
@@ -72,6 +77,8 @@ class Mesh:
         self.endpoint = f"tcp://{self._host}:{self._port}"
         self._keys = Keys.load(Path(keys)) if keys is not None else None
         self._timeout_s = timeout_s
+        self._observe = observe
+        self._also = also
         self._listener = Listener(max_events)
         self._table = self._listener.replica.table
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,6 +104,14 @@ class Mesh:
         except (OSError, ValueError):
             found = self._table.holder(*parse_address(address))
         return None if found is None else KnownBlock(*found)
+
+    def place_of(self, block: KnownBlock) -> int | None:
+        """Return the place of a known block in the order of discovery, from 0; None if it is not known."""
+        return self._table.number_of(block.range)
+
+    def block_at(self, place: int) -> KnownBlock:
+        """Return the known block at a place in the order of discovery. Raises IndexError."""
+        return KnownBlock(*self._table.entry(place))
 
     def __len__(self) -> int:
         """Return the count of known blocks."""
@@ -247,7 +262,7 @@ class Mesh:
     def _open(self) -> None:
         subscriber = open_socket(self._context, zmq.SUB)
         dealer = open_socket(self._context, zmq.DEALER)
-        for kind in (Discovered, Feed):
+        for kind in (Discovered, Feed, *self._also):
             subscriber.setsockopt(zmq.SUBSCRIBE, topic(kind))
         try:
             connect_with(subscriber, f"tcp://{self._host}:{self._port + FEED_OFFSET}", self._keys)
@@ -273,12 +288,16 @@ class Mesh:
             if len(frames) != 1:
                 raise MessageError(f"expected 1 frame, got {len(frames)}")
             message = decode(frames[0])
-            if not isinstance(message, Discovered | Sent | Feed):
+            if not isinstance(message, (Discovered, Sent, Feed, *self._also)):
                 raise MessageError("not expected by a listener")
         except MessageError:
             self._frames_dropped += 1
             return
-        self._event(Heard(message))
+        if isinstance(message, Discovered | Sent | Feed):
+            self._event(Heard(message))
+        if self._observe is not None and isinstance(message, (Feed, *self._also)) and message.crawl == self.crawl:
+            self._observe(message)
+            self._wake()
 
     def _event(self, event: Event) -> None:
         for instruction in self._listener.handle(event, time.monotonic()):

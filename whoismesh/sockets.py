@@ -113,13 +113,18 @@ def connect_with(socket: zmq.Socket[bytes], endpoint: str, keys: Keys | None, th
     socket.connect(endpoint)
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether an address to listen on is reached from this machine alone."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
 def refuse_strangers(host: str, keys: Keys | None) -> None:
     """See that nobody listens beyond this machine without keys. Raises ConfigError."""
-    if keys is not None or host == "localhost":
+    if keys is not None or is_loopback(host):
         return
-    with contextlib.suppress(ValueError):
-        if ipaddress.ip_address(host.strip("[]")).is_loopback:
-            return
     raise ConfigError(
         f"{host}: anybody who reaches this address could take part in the mesh; make keys with `whoismesh keys new` "
         "and give --keys FOLDER, or listen on 127.0.0.1"

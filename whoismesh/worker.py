@@ -25,6 +25,7 @@ from whoismesh.blocks import Blocks
 from whoismesh.command import ASN_HELP, run_command, settings_arguments
 from whoismesh.depth import ASSIGNMENTS
 from whoismesh.errors import MessageError, StateError, TryAgainError, UsageError, WhoismeshError
+from whoismesh.exposition import Family, of_worker
 from whoismesh.gatekeeper import Gatekeeper
 from whoismesh.gossip.events import Found
 from whoismesh.gossip.peers import Peers
@@ -63,6 +64,7 @@ from whoismesh.outbox import Outbox
 from whoismesh.settings import Settings, load
 from whoismesh.sockets import Inbox, connect_with, open_socket, parse_endpoint, refuse_strangers
 from whoismesh.spool import Spool
+from whoismesh.status_server import StatusServer, add_http_argument
 from whoismesh.storage import disk_error, lock_folder
 
 #: Results gather this long before they are spooled and sent together: a transaction and a message each.
@@ -112,7 +114,10 @@ class Worker:
         log_level: str,
         keys: Path | None = None,
         metadata: str | None = None,
+        http: str | None = None,
     ) -> None:
+        self._http = http
+        self._status_server = StatusServer(self._metrics, self._trouble)
         self._settings = settings
         self._key_folder = keys or settings.mesh.keys
         self._coordinator = parse_endpoint(coordinator, what="--coord")
@@ -190,6 +195,8 @@ class Worker:
                 coordinator=self._where,
                 gossip=self._node.address,
             )
+            if self._http is not None:
+                await self._status_server.start(self._http, self._log)
             process.tell_ready(ready_fd, self._node.address)
             self._notifier.ready(f"waiting for the coordinator at {self._where}")
             async with Lookups(self._settings.registries, self._settings.contact, self._source) as self._lookups:
@@ -198,6 +205,7 @@ class Worker:
                 self._event(Recovered(kept))
                 await self._serve()
         finally:
+            await self._status_server.stop()
             self._context.destroy(linger=500)
             self._spool.close()
             lock.close()
@@ -276,6 +284,13 @@ class Worker:
                 self._log.warning("instance_metadata_away", url=self._metadata, reason=reason)
             case spot.Back():
                 self._log.info("instance_metadata_back", url=self._metadata)
+
+    def _metrics(self) -> list[Family]:
+        return of_worker(self._lanes.totals(), self._dropped + self._node.dropped)
+
+    def _trouble(self) -> str:
+        silent = "" if self._welcome is not None else f"waiting for the coordinator at {self._where}"
+        return str(self._failure or silent)
 
     # -- events in ----------------------------------------------------------------------------------------------
 
@@ -443,6 +458,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "a rebalance recommendation makes the worker take no new lease, an interruption notice makes it leave",
     )
     process.add_keys_argument(parser)
+    add_http_argument(parser)
     process.add_arguments(parser)
 
     def run(args: argparse.Namespace) -> int:
@@ -458,6 +474,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 share=args.share,
                 log_level=args.log_level,
                 keys=args.keys,
+                http=args.http,
                 metadata=args.instance_metadata,
             )
             return await worker.run(args.ready_fd, args.lifeline_fd)

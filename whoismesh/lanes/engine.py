@@ -446,15 +446,17 @@ class Lanes:
 
     def _metrics(self, now: float) -> Send:
         self._metrics_at = now + METRICS_S
-        return Send(Metrics(self.crawl, self.origin, self._host, self._totals()))
+        return Send(Metrics(self.crawl, self.origin, self._host, self.totals()))
 
     def _leave(self) -> Send:
-        return Send(Leave(self.crawl, self.origin, self._host, self._totals()))
+        return Send(Leave(self.crawl, self.origin, self._host, self.totals()))
 
-    def _totals(self) -> dict[str, float]:
+    def totals(self) -> dict[str, float]:
+        """Return the counters as Metrics tell them."""
         counters = {name: float(count) for name, count in (self.counters + self.gossip.totals()).items()}
         counters["unacknowledged"] = float(len(self.findings.unacknowledged))
         counters["known_blocks"] = float(len(self.replica.table))
+        counters["leases_held"] = float(sum(len(lane.leases) for lane in self.lanes.values()))
         for registry, lane in self.lanes.items():
             counters[f"gaps_{registry}"] = float(len(lane.open))
             counters[f"asking_{registry}"] = float(len(lane.lookups))
