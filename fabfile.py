@@ -16,9 +16,11 @@ from whoismesh.fleet.each import AT_ONCE
 from whoismesh.fleet.ec2 import lifecycle
 from whoismesh.fleet.ec2 import tasks as on_ec2
 from whoismesh.fleet.ec2.options import REQUIRED, FleetOptions, counted, help_for, takes_options
+from whoismesh.fleet.fleet_keys import FleetKeys
 from whoismesh.fleet.run import FOLDERS, find_run, say, width
 from whoismesh.fleet.ssh import fleet_task, hosts_given
 from whoismesh.fleet.wheels import make_wheelhouse
+from whoismesh.keys import listed, revoke_host
 
 RUN = "whoismesh"
 COMMON = {
@@ -44,6 +46,26 @@ def wheels(context: Context, run: str = RUN) -> int:
     """Make the wheelhouse that deploy sends: for when there is no package index where it runs."""
     made = make_wheelhouse(FOLDERS / run / "wheels", say)
     print(f"version {made.digest}: {len(made.files)} wheels in {made.files[0].parent}")
+    return 0
+
+
+@fleet_task(help=COMMON | {"revoke": "a host whose key is to count no more", "json": MANY["json"]})
+def keys(
+    context: Context,
+    run: str = RUN,
+    revoke: str = "",
+    coordinator: str | None = None,
+    known_hosts: str | None = None,
+    json: bool = False,
+) -> int:
+    """Make the keys that hosts lack and list all; deploy takes them there. fab -H one,two keys"""
+    folder = FOLDERS / run / "keys"
+    if revoke:
+        revoke_host(folder, revoke)
+    else:
+        FleetKeys(folder, find_run(context, run, coordinator=coordinator, known_hosts=known_hosts).hosts)
+    rows = [{"name": name, "state": state, "key": key} for name, state, key in listed(folder)]
+    print(_json(rows) if json else "\n".join("{state:<8} {key} {name}".format(**row) for row in rows))
     return 0
 
 
@@ -230,5 +252,5 @@ def down(
     return fleet.report("down", leaving.leave(fleet, discard=discard_results, quiet=json), json=json)
 
 
-def _json(found: dict[str, object]) -> str:
+def _json(found: object) -> str:
     return json.dumps(found)

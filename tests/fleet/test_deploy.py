@@ -11,7 +11,8 @@ pytest.importorskip("fabric", reason="the fleet's tasks are tested where fabric 
 
 from whoismesh import keys
 from whoismesh.errors import ConfigError, UsageError
-from whoismesh.fleet.deploy import FleetKeys, take_config
+from whoismesh.fleet.deploy import take_config
+from whoismesh.fleet.fleet_keys import FleetKeys
 from whoismesh.fleet.hosts import given_hosts
 
 CONFIG = '[crawl]\nspace = ["193.0.0.0/21"]\ncontact = "noc@example.org"\n'

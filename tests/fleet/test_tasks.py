@@ -90,7 +90,9 @@ def test_every_task_says_what_it_does_and_what_its_options_mean() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     tasks = invoke.Collection.from_module(module).tasks
-    assert {"deploy", "start", "stop", "status", "logs", "follow", "pull", "down", "wheels", "check"} <= set(tasks)
+    assert {"deploy", "start", "stop", "status", "logs", "follow", "pull", "down", "wheels", "keys", "check"} <= set(
+        tasks
+    )
     for name, task in tasks.items():
         assert task.help or name == "check"
         options = task.get_arguments()  # raises where a help is of no option
@@ -155,3 +157,21 @@ def test_hosts_that_cannot_be_reached_are_rows_and_outcomes(tmp_path: Path) -> N
     done = fab(*hosts, "start", "--known-hosts", "known_hosts", cwd=tmp_path)
     assert done.returncode == 1 and "not started: the coordinator is not ready" in done.stdout
     assert done.stdout.splitlines()[-1] == "2 failed"
+
+
+def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
+    def listed(*words: str) -> list[tuple[str, str]]:
+        # Elsewhere than the project, or its folder fleet/ would be meant.
+        ran = fab("-r", PROJECT, "-H", "one,two,three", "keys", "--json", *words, cwd=tmp_path)
+        assert ran.returncode == 0, ran.stderr
+        return [(row["name"], row["state"]) for row in json.loads(ran.stdout)]
+
+    assert listed() == [("three", "allowed"), ("two", "allowed")]
+    assert (tmp_path / "fleet/whoismesh/keys/hosts/two/own.key_secret").stat().st_mode & 0o077 == 0
+    assert listed("--revoke", "two") == [("three", "allowed"), ("two", "revoked")]
+    assert listed() == [("three", "allowed"), ("two", "revoked")]
+    ran = fab("-r", PROJECT, "-H", "one,two", "keys", "--revoke", "nine", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr.strip()) == (
+        2,
+        "fab keys: nine: is not allowed; `whoismesh keys list` shows who is",
+    )
