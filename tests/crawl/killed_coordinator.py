@@ -10,6 +10,7 @@ import signal
 import sys
 
 from whoismesh import coordinator
+from whoismesh.broadcast import Broadcast
 from whoismesh.messages import Acknowledge, Discovered, topic
 from whoismesh.sockets import Inbox
 from whoismesh.store import LedgerStore
@@ -45,6 +46,6 @@ def wrap(owner, name, before=None, after=None, only=lambda *arguments: True):
 
 wrap(LedgerStore, "append", "store", "stored", lambda store, results, counters: bool(results))
 wrap(Inbox, "send", "acknowledge", "acknowledged", lambda inbox, *frames: frames[-1][:2] == topic(Acknowledge))
-wrap(coordinator.Coordinator, "_publish", "publish", None, lambda self, frame: frame[:2] == topic(Discovered))
+wrap(Broadcast, "publish", "publish", None, lambda broadcast, message: isinstance(message, Discovered))
 
 sys.exit(coordinator.main(sys.argv[3:]))

@@ -256,7 +256,7 @@ def install(digest: str, wheels: List[str]) -> None:  # noqa: UP006
     """Make the virtual environment of these wheels, unless it is there, and have it used from now on."""
     venv, marker = VENVS / digest, VENVS / digest / "complete"
     before = installed()["digest"]
-    os.umask(0o022)  # the daemons' user runs it
+    mask = os.umask(0o022)  # the daemons' user runs it
     VENVS.mkdir(mode=0o755, exist_ok=True)
     if not marker.exists():
         remove(venv)  # of an attempt that was cut
@@ -280,7 +280,7 @@ def install(digest: str, wheels: List[str]) -> None:  # noqa: UP006
     for path in VENVS.iterdir():
         if path.name not in (digest, before):
             remove(path)
-    os.umask(0o077)
+    os.umask(mask)
 
 
 def why(unit: str) -> str:

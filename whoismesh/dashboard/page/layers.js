@@ -2,7 +2,7 @@
 
 import { FAILED, UNALLOCATED } from './rows.js';
 
-const PALETTE = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#d55e00', '#56b4e9', '#f0e442', '#7f6a4f', '#8c6bb1', '#41b6a6'];
+const PALETTE = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#f0e442', '#56b4e9', '#d55e00', '#7f6a4f', '#8c6bb1', '#41b6a6'];
 export const UNKNOWN = '#8a8f98', FREE = '#c9c2a5', BROKEN = '#b10026';
 const AGES = [[60, 'a minute'], [600, '10 minutes'], [3600, 'an hour'], [86400, 'a day'], [Infinity, 'older']];
 const AGE_COLOURS = ['#fde725', '#5ec962', '#21918c', '#3b528b', '#440154'];  // viridis
