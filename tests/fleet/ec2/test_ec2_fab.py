@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("fabric", reason="the fleet's tasks are tested where fabric is")
+
 from between_aws import BetweenAws, host_key
 
 from whoismesh.fleet.ec2.aws import Aws
