@@ -149,6 +149,9 @@ def format_address(family: int, address: int) -> str:
     """Return the canonical text of an address (RFC 5952 for IPv6)."""
     if family == 4:
         return f"{address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}"
+    # As Python 3.13 has it, whose earlier ones write the end of such an address as two groups (RFC 5952, section 5).
+    if address >> 32 == 0xFFFF:
+        return f"::ffff:{format_address(4, address & 0xFFFFFFFF)}"
     return str(ipaddress.IPv6Address(address))
 
 

@@ -74,6 +74,10 @@ def test_watch_members_prints_who_comes_and_goes_until_it_is_interrupted(in_fiel
         worker = await field.worker(coordinator)
         came = (await program.stdout.readline()).decode().split()
         assert came[0] == "joined"
+        # One that was not told yet that it is a member does not say goodbye.
+        async with asyncio.timeout(60):
+            while not field.practice.requests:
+                await asyncio.sleep(0.01)
         await field.end(worker, signal.SIGTERM)
         went = (await program.stdout.readline()).decode()
         assert re.fullmatch(rf"left    {re.escape(came[1])}, \d+ blocks since the last one went\n", went)

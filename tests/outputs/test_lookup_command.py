@@ -109,7 +109,7 @@ def test_standard_input_is_answered_line_by_line(dump: str, capsys: Capture, mon
         "8.8.8.8: not in this dump",
         "2001:600:1::1: 2001:600:1::/48, SIX-A, holder not named, ripencc",
         f"193.0.1.0/24: {ODD}",
-        "::ffff:c100:1: not in this dump",
+        "::ffff:193.0.0.1: not in this dump",
         "2001:700::: not in this dump",
         "194.0.0.7: unallocated, 194.0.0.0/24 (nobody)",
     ]
