@@ -132,7 +132,7 @@ class Coordinator:
         self._committing = False
         self._waiting_bytes = 0
         self._dropped = 0
-        self._began_at = 0.0
+        self._started_at = 0.0
         self._allowed: AllowList | None = None
         self._gatekeeper: Gatekeeper | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -159,7 +159,7 @@ class Coordinator:
                 raise disk_error(self._state, "the ledger cannot be taken up", error) from None
             self._leases = Inbox(sockets[0], self._on_lease_frames)
             self._collector = Inbox(sockets[1], self._on_result_frames)
-            self._ranges, self._started_at = [str(each) for each in record.space[:MOST_RANGES]], record.started_at
+            self._ranges = [str(each) for each in record.space[:MOST_RANGES]]
             self._feed = Broadcast(sockets[2], record.id)
             self._exchanges = Inbox(sockets[3], self._on_exchange_frames)
             process.on_signals(self._stop.set, self._quit)
@@ -215,7 +215,7 @@ class Coordinator:
         record = self._store.begin(
             settings.space, settings.attempts, depth=settings.depth, retry_failed=self._retry_failed
         )
-        self._began_at = record.started_at
+        self._started_at = record.started_at
         self._ledger = Ledger(
             record.id,
             record.space,
@@ -411,7 +411,7 @@ class Coordinator:
     async def _import(self) -> None:
         """Let the engine take in what files hold, before anything is lent."""
         ledger = self._ledger
-        steps = read_imports(self._settings, ledger.coverage.space, self._state, ledger.bulk.imported, self._began_at)
+        steps = read_imports(self._settings, ledger.coverage.space, self._state, ledger.bulk.imported, self._started_at)
         try:
             await import_steps(
                 steps,

@@ -14,12 +14,12 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from whoismesh.errors import UsageError
 from whoismesh.fleet.each import AT_ONCE, on_each
+from whoismesh.fleet.ec2 import inventory
 from whoismesh.fleet.hosts import FleetHost, given_hosts
 from whoismesh.fleet.outcomes import FAILED, Outcome, as_json, failed_before, keep_failed, table
 from whoismesh.fleet.ssh import Access, Connection, hosts_given, known_hosts_files
@@ -101,11 +101,7 @@ def find_run(
 def _tagged(name: str, folder: Path, coordinator: str | None) -> tuple[FleetHost, ...]:
     if coordinator is not None:
         raise UsageError("--coordinator goes with -H; on EC2 the tags say who coordinates")
-    try:
-        inventory = import_module("whoismesh.fleet.ec2.inventory")
-    except ModuleNotFoundError:
-        raise UsageError("no hosts: name them with -H one,two (the first coordinates)") from None
-    hosts: tuple[FleetHost, ...] = inventory.find(name, folder)
+    hosts = inventory.find(name, folder)
     if not hosts:
         raise UsageError(f"run {name}: no instance carries its tag; name hosts with -H, or launch some with `fab up`")
     return tuple(sorted(hosts, key=lambda host: not host.coordinates))
