@@ -19,6 +19,8 @@ from whoismesh.spot import Away, Back, Interruption, Rebalance, SpotWatch
 SPACE = ("193.104.0.0/15", "216.0.0.0/12")
 #: What a spot host has from the notice to its end, seconds.
 TWO_MINUTES_S = 120
+#: So slow, seconds an answer, that no crawl ends before the service is asked again.
+SLOW = Weather(3.0)
 
 
 def events(daemon):
@@ -44,8 +46,10 @@ def test_a_worker_rests_and_then_leaves_and_another_finds_the_rest(in_lab, table
                 watching = ("--instance-metadata", service.url)
                 spot = await worker(lab, config, "spot", coord.endpoint, *watching, **notify_socket.environment())
                 await lab.requests(50)
+                lab.practice._weather = SLOW
                 service.recommend()
                 await spot.says("rebalance_recommended")
+                lab.practice._weather = Weather(0.1)
                 await coord.says("worker_resting")
                 await coord.says("all_workers_rest")
                 await notify_socket.hears("STATUS=resting, takes no new lease: rebalance recommendation; *")
@@ -80,8 +84,10 @@ def test_an_interruption_in_the_middle_of_its_work_loses_nothing(in_lab, table):
         async with MetadataService() as service:
             spot = await worker(lab, config, "spot", coord.endpoint, "--instance-metadata", service.url)
             await lab.requests(100)
+            lab.practice._weather = SLOW
             service.interrupt()
             await spot.says("interruption_noticed")
+            lab.practice._weather = Weather()
             assert await spot.ends() == 0
         assert not spooled(lab.folder / "spot")
         await worker(lab, config, "other", coord.endpoint)
