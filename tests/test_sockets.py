@@ -25,6 +25,8 @@ def opener() -> Iterator[Open]:
 
     def open_one(kind: int) -> zmq.Socket[bytes]:
         opened.append(open_socket(context, kind))
+        for option in (zmq.SNDTIMEO, zmq.RCVTIMEO):
+            opened[-1].setsockopt(option, 20_000)  # in ms: a thread that waits for ever cannot be ended, nor the test
         return opened[-1]
 
     yield open_one
@@ -259,6 +261,8 @@ def test_what_cannot_be_sent_is_counted_and_not_waited_for(opening: Open) -> Non
 
 def test_a_reader_that_closes_its_own_socket_ends_quietly(opening: Open) -> None:
     listening, calling = pair(opening)
+    for text in (b"stop", b"more"):  # both are there before anybody reads: after the end, nobody would take the second
+        calling.send(text)
 
     async def run() -> None:
         closed = asyncio.Event()
@@ -269,7 +273,6 @@ def test_a_reader_that_closes_its_own_socket_ends_quietly(opening: Open) -> None
             closed.set()
 
         boxes.append(Inbox(listening, take))
-        await asyncio.to_thread(lambda: [calling.send(b"stop"), calling.send(b"more")])
         async with asyncio.timeout(20):
             await closed.wait()
 
