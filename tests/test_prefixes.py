@@ -51,7 +51,8 @@ def check(known: list[Range], asked: list[Range]) -> None:
             assert table.find(family, address) == expected
             assert table.holder(family, address) == (expected and (expected, values[expected]))
             assert table.get(format_address(family, address)) == (expected and values[expected])
-            assert table.coverage.holds(family, address) == (expected is not None)
+            assert table.knows(family, address) == (expected is not None)
+            assert table.number_at(family, address) == (expected and distinct.index(expected))
             assert table.next_gap(family, address) == next_free(distinct, family, address)
 
 

@@ -54,6 +54,8 @@ class PrefixTable(Generic[Value]):
     __slots__ = (
         "_codes",
         "_coverage",
+        "_get_4",
+        "_get_6",
         "_odd",
         "_odd_numbers",
         "_odd_ranges",
@@ -66,6 +68,7 @@ class PrefixTable(Generic[Value]):
 
     def __init__(self) -> None:
         self._trees = {4: PyTricia(32, *_RAW_OUTPUT), 6: PyTricia(128, *_RAW_OUTPUT)}
+        self._get_4, self._get_6 = self._trees[4].get, self._trees[6].get
         # An entry is a code (see `_code`), a word and a value. The word is the first address of an IPv4 block, and for
         # others where it is: in `_wide_firsts`, or in `_odd_ranges` if the block is not one CIDR.
         self._codes = bytearray()
@@ -174,10 +177,34 @@ class PrefixTable(Generic[Value]):
         first = self._wide_firsts[word]
         return _new(Range, (6, first, first | _HOSTS_6[code - CODE_6]))
 
+    def knows(self, family: int, address: int) -> bool:
+        """Tell whether any block holds the address: by the coverage, three times as fast as asking which one."""
+        if self._pending:
+            self._cover()
+        return self._coverage.holds(family, address)
+
+    def number_at(self, family: int, address: int) -> int | None:
+        """Return the number of the most specific block that holds the address, or None."""
+        number: int | None = self._get_4(address) if family == 4 else self._get_6(address.to_bytes(16))
+        return number
+
     def find(self, family: int, address: int) -> Range | None:
         """Return the most specific block that holds the address, or None."""
-        number = self._trees[family].get(address if family == 4 else address.to_bytes(16))
-        return None if number is None else self._block(number)
+        number: int | None
+        if family != 4:
+            number = self.number_at(family, address)
+            return None if number is None else self._block(number)
+        # Written out: half of the time of a hit is what comes after the tree.
+        number = self._get_4(address)
+        if number is None:
+            return None
+        code = self._codes[number]
+        if code == ODD:
+            return self._odd_ranges[self._words[number]]
+        hosts = _HOSTS_4[code]
+        last = address | hosts
+        block: Range = _new(Range, (4, last ^ hosts, last))
+        return block
 
     def hit(self, address: str) -> Range | None:
         """Return the most specific block that holds the address, or None. Raises AddressError."""
@@ -185,13 +212,12 @@ class PrefixTable(Generic[Value]):
 
     def get(self, address: str) -> Value | None:
         """Return the value of the most specific block that holds the address, or None. Raises AddressError."""
-        family, number = parse_address(address)
-        found = self._trees[family].get(number if family == 4 else number.to_bytes(16))
+        found = self.number_at(*parse_address(address))
         return None if found is None else self._values[found]
 
     def holder(self, family: int, address: int) -> tuple[Range, Value] | None:
         """Return the most specific block that holds the address, with its value, or None."""
-        number = self._trees[family].get(address if family == 4 else address.to_bytes(16))
+        number = self._get_4(address) if family == 4 else self._get_6(address.to_bytes(16))
         return None if number is None else (self._block(number), self._values[number])
 
     def entry(self, number: int) -> tuple[Range, Value]:
