@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from whoismesh import AddressArrays, PrefixTable, Range, UsageError
@@ -50,6 +50,7 @@ def or_minus_1(found):
 @example([Range(4, 0, 255), Range(4, 256, 256), Range(4, 511, 767)], [0, 255, 256, 257, 510, 511, 768], [])
 @example([Range(4, 0, MAX_ADDRESS[4]), Range(6, 0, MAX_ADDRESS[6])], [0, MAX_ADDRESS[4]], [0, MAX_ADDRESS[6]])
 @example([Range(6, 1 << 64, (1 << 64) + 1)], [], [0, (1 << 64) - 1, 1 << 64, (1 << 64) + 1, (1 << 64) + 2])
+@settings(max_examples=40)  # each fills arrays for all /24s
 def test_all_at_once_is_one_by_one(known, fours, sixes):
     table = PrefixTable()
     for block in known:

@@ -33,8 +33,8 @@ except ImportError:
 
 #: The /24s of IPv4, and what says of one that it is cut into several stretches.
 SLASH_24S, CUT = 1 << 24, -1
-#: The next gap of an address in a gap is the address itself.
-_HERE = -2
+#: So many addresses at once: what comes between the steps stays in a processor's own cache, a third of the time.
+PIECE = 1 << 16
 _LOW = (1 << 64) - 1
 
 
@@ -49,7 +49,7 @@ class AddressArrays:
     """Answers for arrays of addresses, as of when it was made: what is added later is not in it.
 
     IPv4 addresses are an array of integers, IPv6 ones an array of (n, 2) with the upper and the lower 64 bits of each.
-    A /24 of IPv4 takes 4 bytes here (64 MiB in all, made at the first question), and 1 more for `known`.
+    `numbers` and `next_gaps` of IPv4 take 64 MiB, made at the first question, `known` 4 MiB.
 
     >>> table = PrefixTable()
     >>> table.add(Range.parse("193.0.0.0/21"), "RIPE NCC")
@@ -64,7 +64,7 @@ class AddressArrays:
     def __init__(self, firsts_4: Any, numbers_4: Any, highs_6: Any, lows_6: Any, numbers_6: Any) -> None:
         """Take stretches in order, the first one from address 0 on; of each its first address, and its number or -1."""
         self._firsts_4: NDArray[np.uint32] = np.array(firsts_4, np.uint32)
-        self._numbers_4: NDArray[np.int64] = np.array(numbers_4, np.int64)
+        self._numbers_4: NDArray[np.int32] = np.array(numbers_4, np.int32)
         self._highs_6: NDArray[np.uint64] = np.array(highs_6, np.uint64)
         self._lows_6: NDArray[np.uint64] = np.array(lows_6, np.uint64)
         self._numbers_6: NDArray[np.int64] = np.array(numbers_6, np.int64)
@@ -104,16 +104,25 @@ class AddressArrays:
         Raises UsageError for what are no addresses.
         """
         asked = _asked(addresses)
-        return self._numbers_4[self._at_4(asked)] if asked.ndim == 1 else self._numbers_6[self._at_6(asked)]
+        if asked.ndim == 2:
+            return self._numbers_6[self._at_6(asked)]
+        found = np.empty(len(asked), np.int64)
+        for piece, out in _pieces(asked, found):
+            out[:] = self._numbers_4.take(self._at_4(piece))
+        return found
 
     def known(self, addresses: ArrayLike) -> NDArray[np.bool_]:
         """Return for each address whether any block holds it. Raises UsageError for what are no addresses."""
         asked = _asked(addresses)
         if asked.ndim == 2:
-            return self.numbers(asked) >= 0
-        found: NDArray[np.uint8] = self._known_24s[asked >> np.uint32(8)]
-        searched = np.flatnonzero(found == 2)
-        found[searched] = self._numbers_4[self._search_4(asked[searched])] >= 0
+            return self._numbers_6[self._at_6(asked)] >= 0
+        found = np.empty(len(asked), np.uint8)
+        for piece, out in _pieces(asked, found):
+            self._known_24s.take((piece >> np.uint32(10)).astype(np.intp), mode="wrap", out=out)
+            out >>= (piece >> np.uint32(7)).astype(np.uint8) & np.uint8(6)
+            out &= np.uint8(3)
+            searched = np.flatnonzero(out == 2)
+            out[searched] = self._numbers_4[self._search_4(piece[searched])] >= 0
         return found.view(np.bool_)
 
     def next_gaps(self, addresses: ArrayLike) -> NDArray[np.int64]:
@@ -124,8 +133,12 @@ class AddressArrays:
         asked = _asked(addresses)
         if asked.ndim == 2:
             raise UsageError("next_gaps: expected an array of IPv4 addresses, got IPv6 ones")
-        found = self._gaps_4[self._at_4(asked)]
-        return np.where(found == _HERE, asked, found)
+        gaps, end = self._gaps_4
+        found = np.empty(len(asked), np.int64)
+        for piece, out in _pieces(asked, found):
+            out[:] = np.maximum(gaps.take(self._at_4(piece)), piece)
+            out[piece > end] = -1
+        return found
 
     @cached_property
     def _stretch_24s(self) -> NDArray[np.int32]:
@@ -140,23 +153,26 @@ class AddressArrays:
 
     @cached_property
     def _known_24s(self) -> NDArray[np.uint8]:
-        """For each /24 whether blocks hold it: 0 nowhere, 1 everywhere, 2 it is cut."""
+        """Two bits for each /24: 0 no block is there, 1 all is held, 2 it is cut. The first of four is lowest."""
         known = np.append((self._numbers_4 >= 0).astype(np.uint8), np.uint8(2))
-        return known[self._stretch_24s]  # CUT is the last item
+        fours = known[self._stretch_24s].reshape(-1, 4)  # CUT is the last item
+        packed: NDArray[np.uint8] = np.bitwise_or.reduce(fours << np.array([0, 2, 4, 6], np.uint8), axis=1)
+        return packed
 
     @cached_property
-    def _gaps_4(self) -> NDArray[np.int64]:
-        """For each stretch the first address of the next gap, -1 where there is none, _HERE where it is one itself."""
-        free = self._numbers_4 < 0
-        none = MAX_ADDRESS[4] + 1
-        gaps = np.where(free, self._firsts_4.astype(np.int64), none)
-        gaps = np.minimum.accumulate(gaps[::-1])[::-1]
-        gaps[gaps == none] = -1
-        gaps[free] = _HERE
-        return gaps
+    def _gaps_4(self) -> tuple[NDArray[np.uint32], int]:
+        """For each stretch the first address of the next gap, 0 where it is one; and the last address in a gap, or -1.
+
+        After that address there is no gap, whatever is said here.
+        """
+        free, firsts = self._numbers_4 < 0, self._firsts_4.astype(np.int64)
+        after = np.append(firsts[1:], MAX_ADDRESS[4] + 1)
+        gaps = np.minimum.accumulate(np.where(free, firsts, MAX_ADDRESS[4])[::-1])[::-1]
+        gaps[free] = 0
+        return gaps.astype(np.uint32), int(after[free].max(initial=0)) - 1
 
     def _at_4(self, asked: NDArray[Any]) -> NDArray[np.int32]:
-        found: NDArray[np.int32] = self._stretch_24s[asked >> np.uint32(8)]
+        found: NDArray[np.int32] = self._stretch_24s.take((asked >> np.uint32(8)).astype(np.intp), mode="wrap")
         searched = np.flatnonzero(found == CUT)
         found[searched] = self._search_4(asked[searched])
         return found
@@ -176,6 +192,12 @@ class AddressArrays:
             end = np.where(after, end, middle)
             begin = np.where(after, middle + 1, begin)
         return begin - 1
+
+
+def _pieces(asked: NDArray[Any], found: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield both in pieces."""
+    for begin in range(0, len(asked), PIECE):
+        yield asked[begin : begin + PIECE], found[begin : begin + PIECE]
 
 
 def _asked(addresses: ArrayLike) -> NDArray[Any]:

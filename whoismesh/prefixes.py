@@ -29,6 +29,10 @@ PENDING_BLOCKS = 256
 #: A code is the prefix length of an IPv4 block; of an IPv6 block it begins here, and this is a block that is no CIDR.
 CODE_6, ODD = 64, 255
 
+#: How much of a /24 is covered, and how many there are.
+NOTHING, WHOLE, PART = range(3)
+SLASH_24S = 1 << 24
+
 #: AF_INET (of which a tree makes nothing), and that a tree gives prefixes out as bytes and length.
 _RAW_OUTPUT = 2, True
 #: The host bits of a block, by its prefix length.
@@ -61,6 +65,7 @@ class PrefixTable(Generic[Value]):
         "_odd_ranges",
         "_pending",
         "_trees",
+        "_slash_24s",
         "_values",
         "_wide_firsts",
         "_words",
@@ -80,6 +85,8 @@ class PrefixTable(Generic[Value]):
         # Blocks that are not in `_coverage` yet: together and in order they are added faster than one by one.
         self._coverage = RangeSet()
         self._pending: list[Range] = []
+        # A byte for each /24 (NOTHING, WHOLE or PART of it is covered), made when `knows` is first asked.
+        self._slash_24s = bytearray()
         #: What blocks that are not one CIDR cover: only near them can blocks overlap without nesting.
         self._odd = RangeSet()
 
@@ -127,9 +134,23 @@ class PrefixTable(Generic[Value]):
                 if block.last > joined.last:
                     joined = _new(Range, (joined.family, joined.first, block.last))
             else:
-                self._coverage.add(joined)
+                self._cover_one(joined)
                 joined = block
+        self._cover_one(joined)
+
+    def _cover_one(self, joined: Range) -> None:
         self._coverage.add(joined)
+        if self._slash_24s and joined.family == 4:
+            self._mark(joined.first, joined.last)
+
+    def _mark(self, first: int, last: int) -> None:
+        """Mark the /24s that a covered range lies in."""
+        marks, begin, end = self._slash_24s, (first + 255) >> 8, (last + 1) >> 8
+        if begin < end:
+            marks[begin:end] = bytes((WHOLE,)) * (end - begin)
+        for cut in {first >> 8, last >> 8}:
+            if marks[cut] != WHOLE:
+                marks[cut] = WHOLE if self._coverage.covers(Range(4, cut << 8, cut << 8 | 255)) else PART
 
     def _insert_among_odd(self, block: Range, number: int) -> None:
         """Insert a block that can overlap another without lying in it: the longest prefix is then not always right.
@@ -178,9 +199,19 @@ class PrefixTable(Generic[Value]):
         return _new(Range, (6, first, first | _HOSTS_6[code - CODE_6]))
 
     def knows(self, family: int, address: int) -> bool:
-        """Tell whether any block holds the address: by the coverage, three times as fast as asking which one."""
+        """Tell whether any block holds the address: a third of the time of asking which one, for 16 MiB."""
         if self._pending:
             self._cover()
+        if family == 4:
+            try:
+                mark = self._slash_24s[address >> 8]
+            except IndexError:
+                self._slash_24s = bytearray(SLASH_24S)
+                for covered in self._coverage.present(Range(4, 0, MAX_ADDRESS[4])):
+                    self._mark(covered.first, covered.last)
+                return self._coverage.holds(4, address)
+            if mark != PART:
+                return mark == WHOLE
         return self._coverage.holds(family, address)
 
     def number_at(self, family: int, address: int) -> int | None:
