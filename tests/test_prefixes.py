@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from whoismesh.addresses import MAX_ADDRESS, Range, format_address
@@ -51,7 +51,8 @@ def check(known: list[Range], asked: list[Range]) -> None:
             assert table.find(family, address) == expected
             assert table.holder(family, address) == (expected and (expected, values[expected]))
             assert table.get(format_address(family, address)) == (expected and values[expected])
-            assert table.coverage.holds(family, address) == (expected is not None)
+            assert table.knows(family, address) == (expected is not None)
+            assert table.number_at(family, address) == (expected and distinct.index(expected))
             assert table.next_gap(family, address) == next_free(distinct, family, address)
 
 
@@ -131,6 +132,20 @@ def test_the_next_gap_is_after_all_that_is_covered() -> None:
     table.add(Range.parse("11.0.0.10-255.255.255.255"), None)
     assert table.next_gap(4, 10 << 24) is None
     assert table.next_gap(6, 0) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 1200), st.integers(0, 1200)), min_size=1, max_size=10), st.data())
+@settings(max_examples=25)
+def test_what_is_known_is_so_however_blocks_cut_a_24(ends: list[tuple[int, int]], data: st.DataObject) -> None:
+    table, known, base = PrefixTable[None](), set[int](), 10 << 24
+    asked_after = data.draw(st.integers(0, len(ends)))
+    for number, (one, other) in enumerate(ends):
+        if number == asked_after:
+            table.knows(4, base)
+        first, last = sorted((one, other))
+        table.add(Range(4, base + first, base + last), None)
+        known |= set(range(first, last + 1))
+    assert {each for each in range(-5, 1300) if table.knows(4, base + each)} == known
 
 
 @pytest.mark.parametrize("text", ["", "10.0.0.0/8", "10.0.0.256", "nonsense", "fe80::1%eth0"])

@@ -6,6 +6,7 @@
     Unheld            a range that no network holds, and why
     Range             first and last address of one family
     PrefixTable       which known block holds an address
+    AddressArrays     the same for a million addresses at once (needs numpy: the extra `arrays`)
     KnownBlock        a block that a mesh discovered
     Joined, Left, Discovered    what happens in a mesh, to a Member or a KnownBlock
     WhoismeshError    the base of all errors raised on purpose
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from whoismesh.addresses import Range
+    from whoismesh.arrays import AddressArrays
     from whoismesh.blocking import BlockingMesh, join_blocking
     from whoismesh.dump import Dump, open_dump
     from whoismesh.errors import (
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AddressArrays",
     "AddressError",
     "BlockingMesh",
     "CrawlReplacedError",
@@ -61,6 +64,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AddressArrays": "arrays",
     "AddressError": "errors",
     "BlockingMesh": "blocking",
     "CrawlReplacedError": "errors",

@@ -29,6 +29,10 @@ PENDING_BLOCKS = 256
 #: A code is the prefix length of an IPv4 block; of an IPv6 block it begins here, and this is a block that is no CIDR.
 CODE_6, ODD = 64, 255
 
+#: How much of a /24 is covered, and how many there are.
+NOTHING, WHOLE, PART = range(3)
+SLASH_24S = 1 << 24
+
 #: AF_INET (of which a tree makes nothing), and that a tree gives prefixes out as bytes and length.
 _RAW_OUTPUT = 2, True
 #: The host bits of a block, by its prefix length.
@@ -54,11 +58,14 @@ class PrefixTable(Generic[Value]):
     __slots__ = (
         "_codes",
         "_coverage",
+        "_get_4",
+        "_get_6",
         "_odd",
         "_odd_numbers",
         "_odd_ranges",
         "_pending",
         "_trees",
+        "_slash_24s",
         "_values",
         "_wide_firsts",
         "_words",
@@ -66,6 +73,7 @@ class PrefixTable(Generic[Value]):
 
     def __init__(self) -> None:
         self._trees = {4: PyTricia(32, *_RAW_OUTPUT), 6: PyTricia(128, *_RAW_OUTPUT)}
+        self._get_4, self._get_6 = self._trees[4].get, self._trees[6].get
         # An entry is a code (see `_code`), a word and a value. The word is the first address of an IPv4 block, and for
         # others where it is: in `_wide_firsts`, or in `_odd_ranges` if the block is not one CIDR.
         self._codes = bytearray()
@@ -77,6 +85,8 @@ class PrefixTable(Generic[Value]):
         # Blocks that are not in `_coverage` yet: together and in order they are added faster than one by one.
         self._coverage = RangeSet()
         self._pending: list[Range] = []
+        # A byte for each /24 (NOTHING, WHOLE or PART of it is covered), made when `knows` is first asked.
+        self._slash_24s = bytearray()
         #: What blocks that are not one CIDR cover: only near them can blocks overlap without nesting.
         self._odd = RangeSet()
 
@@ -124,9 +134,23 @@ class PrefixTable(Generic[Value]):
                 if block.last > joined.last:
                     joined = _new(Range, (joined.family, joined.first, block.last))
             else:
-                self._coverage.add(joined)
+                self._cover_one(joined)
                 joined = block
+        self._cover_one(joined)
+
+    def _cover_one(self, joined: Range) -> None:
         self._coverage.add(joined)
+        if self._slash_24s and joined.family == 4:
+            self._mark(joined.first, joined.last)
+
+    def _mark(self, first: int, last: int) -> None:
+        """Mark the /24s that a covered range lies in."""
+        marks, begin, end = self._slash_24s, (first + 255) >> 8, (last + 1) >> 8
+        if begin < end:
+            marks[begin:end] = bytes((WHOLE,)) * (end - begin)
+        for cut in {first >> 8, last >> 8}:
+            if marks[cut] != WHOLE:
+                marks[cut] = WHOLE if self._coverage.covers(Range(4, cut << 8, cut << 8 | 255)) else PART
 
     def _insert_among_odd(self, block: Range, number: int) -> None:
         """Insert a block that can overlap another without lying in it: the longest prefix is then not always right.
@@ -174,10 +198,44 @@ class PrefixTable(Generic[Value]):
         first = self._wide_firsts[word]
         return _new(Range, (6, first, first | _HOSTS_6[code - CODE_6]))
 
+    def knows(self, family: int, address: int) -> bool:
+        """Tell whether any block holds the address: a third of the time of asking which one, for 16 MiB."""
+        if self._pending:
+            self._cover()
+        if family == 4:
+            try:
+                mark = self._slash_24s[address >> 8]
+            except IndexError:
+                self._slash_24s = bytearray(SLASH_24S)
+                for covered in self._coverage.present(Range(4, 0, MAX_ADDRESS[4])):
+                    self._mark(covered.first, covered.last)
+                return self._coverage.holds(4, address)
+            if mark != PART:
+                return mark == WHOLE
+        return self._coverage.holds(family, address)
+
+    def number_at(self, family: int, address: int) -> int | None:
+        """Return the number of the most specific block that holds the address, or None."""
+        number: int | None = self._get_4(address) if family == 4 else self._get_6(address.to_bytes(16))
+        return number
+
     def find(self, family: int, address: int) -> Range | None:
         """Return the most specific block that holds the address, or None."""
-        number = self._trees[family].get(address if family == 4 else address.to_bytes(16))
-        return None if number is None else self._block(number)
+        number: int | None
+        if family != 4:
+            number = self.number_at(family, address)
+            return None if number is None else self._block(number)
+        # Written out: half of the time of a hit is what comes after the tree.
+        number = self._get_4(address)
+        if number is None:
+            return None
+        code = self._codes[number]
+        if code == ODD:
+            return self._odd_ranges[self._words[number]]
+        hosts = _HOSTS_4[code]
+        last = address | hosts
+        block: Range = _new(Range, (4, last ^ hosts, last))
+        return block
 
     def hit(self, address: str) -> Range | None:
         """Return the most specific block that holds the address, or None. Raises AddressError."""
@@ -185,13 +243,12 @@ class PrefixTable(Generic[Value]):
 
     def get(self, address: str) -> Value | None:
         """Return the value of the most specific block that holds the address, or None. Raises AddressError."""
-        family, number = parse_address(address)
-        found = self._trees[family].get(number if family == 4 else number.to_bytes(16))
+        found = self.number_at(*parse_address(address))
         return None if found is None else self._values[found]
 
     def holder(self, family: int, address: int) -> tuple[Range, Value] | None:
         """Return the most specific block that holds the address, with its value, or None."""
-        number = self._trees[family].get(address if family == 4 else address.to_bytes(16))
+        number = self._get_4(address) if family == 4 else self._get_6(address.to_bytes(16))
         return None if number is None else (self._block(number), self._values[number])
 
     def entry(self, number: int) -> tuple[Range, Value]:

@@ -19,6 +19,8 @@ def commands(text: str) -> list[tuple[str, str]]:
         for line in block.partition("```")[0].splitlines():
             if line.startswith("$ "):
                 found.append((line[2:], ""))
+            elif line.startswith("> "):  # the command goes on
+                found[-1] = f"{found[-1][0]}\n{line[2:]}", ""
             else:
                 command, printed = found[-1]
                 found[-1] = command, f"{printed}{line}\n"
