@@ -134,6 +134,7 @@ class Lane:
             return 0
         hits = 0
         for each in grant.ranges:
+            self._take_over(each)
             gaps = [each] if grant.verify else known.missing(each)
             hits += gaps != [each]
             for gap in gaps:
@@ -146,6 +147,16 @@ class Lane:
             grant, RangeSet(grant.ranges), list(grant.ranges), grant.questions or math.inf
         )
         return hits
+
+    def _take_over(self, lent: Range) -> None:
+        """Let a range that is lent anew be no other lease's any more.
+
+        What an answer had pointed elsewhere with comes back so, and the lease that it was in would give it back.
+        """
+        for lease in self.leases.values():
+            if lease.ranges.meets(lent):
+                lease.ranges.remove(lent)
+                lease.left = list(lease.ranges)
 
     def close(self, block: Range) -> bool:
         """Take a block out of the gaps; return whether it touched any."""
