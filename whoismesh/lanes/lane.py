@@ -436,7 +436,13 @@ class Lane:
             return
         self._look_for_spent = False
         for number, lease in self.leases.items():
-            given = self._untouched(lease) if lease.questions <= 0 else []
+            if lease.questions > 0:
+                continue
+            # It gets no new gaps, and is looked through with each answer until it is over.
+            lease.ranges = RangeSet(
+                part for each in lease.ranges for part in (*self.open.present(each), *self.held.present(each))
+            )
+            given = self._untouched(lease)
             if given:
                 self._let_go(lease, given)
                 yield number, tuple(RangeSet(given))
