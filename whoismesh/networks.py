@@ -84,12 +84,6 @@ class Network:
 
         The range and the registry stay as they are; the longest names known are under 200 characters.
         """
-        texts = (self.handle, self.name, self.type, self.country, self.parent, self.holder.handle, self.holder.name)
-        longest = max(
-            len(text) for text in (*texts, self.registered, self.changed, *self.status, "") if text is not None
-        )
-        if longest <= MOST_CHARACTERS and len(self.status) <= MOST_STATUSES:
-            return self
 
         def cut(text: str | None) -> str | None:
             return text if text is None else text[:MOST_CHARACTERS]
