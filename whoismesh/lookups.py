@@ -34,6 +34,12 @@ class Lookups:
 
     def __init__(self, registries: Mapping[str, RegistrySettings], contact: str, source_address: str | None) -> None:
         self._registries = registries
+        self._timeouts = {
+            registry: aiohttp.ClientTimeout(
+                total=each.timeout_s, sock_connect=each.connect_timeout_s, sock_read=each.read_timeout_s
+            )
+            for registry, each in registries.items()
+        }
         self._source = (source_address, 0) if source_address else None
         agent = f"whoismesh/{whoismesh.__version__}" + (f" ({contact})" if contact else "")
         self._headers = {"User-Agent": agent, "Accept": "application/rdap+json, application/json"}
@@ -100,12 +106,13 @@ class Lookups:
         key = {}
         if settings.api_key and target.startswith(settings.rdap):  # nobody else gets to see it
             key = {API_KEY_PARAMETERS[registry]: settings.api_key}
-        timeout = aiohttp.ClientTimeout(
-            total=settings.timeout_s, sock_connect=settings.connect_timeout_s, sock_read=settings.read_timeout_s
-        )
         try:
             async with self._session.get(
-                target, params=key, allow_redirects=False, timeout=timeout, proxy=settings.proxy or None
+                target,
+                params=key or None,
+                allow_redirects=False,
+                timeout=self._timeouts[registry],
+                proxy=settings.proxy or None,
             ) as response:
                 body = await self._body(response)
                 headers = {

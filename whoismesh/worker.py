@@ -36,6 +36,7 @@ from whoismesh.lanes.events import (
     AskOrigins,
     Broken,
     Drain,
+    Ended,
     Event,
     Forget,
     Instruction,
@@ -135,6 +136,7 @@ class Worker:
         self._flushing = False
         self._timer: asyncio.TimerHandle | None = None
         self._asking: set[asyncio.Task[None]] = set()
+        self._ended: list[Replied | Broken] = []
         self._dropped = 0
         self._heard_at = 0.0
         self._ending = False
@@ -360,14 +362,21 @@ class Worker:
         self._stop.set()
 
     async def _ask(self, ask: Ask) -> None:
-        event: Event
+        event: Replied | Broken
         try:
             reply = await self._lookups.ask(ask.registry, ask.protocol, ask.family, ask.address, ask.url, ask.question)
             event = Replied(ask.lookup, reply)
         except NoAnswerError as error:
             event = Broken(ask.lookup, str(error), error.unreachable)
+        # All that end in one turn of the loop are one event: what to do next is thought about once.
+        if not self._ended:
+            self._loop.call_soon(self._tell_ended)
+        self._ended.append(event)
+
+    def _tell_ended(self) -> None:
+        ended, self._ended = tuple(self._ended), []
         if not self._stop.is_set():
-            self._event(event)
+            self._event(Ended(ended))
 
     async def _ask_origins(self, batch: AskOrigins) -> None:
         event: Event

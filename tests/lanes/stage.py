@@ -95,10 +95,11 @@ class Host:
         return self.hear(Renewed(CRAWL, (), False, CLOCK, self.now))
 
     def lease(
-        self, *ranges: str, registry: str = "ripencc", verify: bool = False, first: bool = False
+        self, *ranges: str, registry: str = "ripencc", verify: bool = False, first: bool = False, questions: int = 0
     ) -> list[Instruction]:
         self.grants += 1
-        grant = LeaseGrant(self.grants, registry, tuple(map(Range.parse, ranges)), first, verify)
+        where = tuple(map(Range.parse, ranges))
+        grant = LeaseGrant(self.grants, registry, where, first, verify, questions=questions)
         return self.hear(Leases(CRAWL, (grant,)))
 
     def answer(self, ask: Ask, reply: Callable[..., Reply], *more: Any, after_s: float = 0.1) -> list[Instruction]:

@@ -53,6 +53,17 @@ def test_what_was_given_back_is_not_announced_as_held() -> None:
     assert join.leases[0].ranges == (Range.parse("193.0.0.0/17"),)
 
 
+def test_what_comes_back_in_a_new_lease_is_not_given_back_with_the_old_one() -> None:
+    host = Host()
+    (first,) = asks(host.lease("193.0.0.0/24", "193.0.2.0/24", "193.0.4.0/24", questions=2))
+    # The coordinator has the other registry asked, and lends anew what that answer has left.
+    (second,) = asks(host.answer(first, replies.moved, replies.URLS["apnic"]))
+    assert sent(host.lease("193.0.0.0/24"), Yield) == []
+    out = host.answer(second, replies.not_found)
+    assert sent(out, Yield) == []
+    assert Range.parse("193.0.0.0/24").holds(4, only_ask(out).address)
+
+
 def test_after_a_pause_a_worker_renews_before_it_asks() -> None:
     host = Host(connections=2)
     first, _ = asks(host.lease("193.0.0.0/24", "193.0.2.0/24", "193.0.4.0/24"))

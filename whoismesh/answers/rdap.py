@@ -242,7 +242,7 @@ def _network(reply: Reply, document: Mapping[str, Any], bases: Mapping[str, str]
     lone = Range(reply.family, reply.address, reply.address)
     # LACNIC's server of 2015 gave any address back as a network of its own; a real /32 has a CIDR as its handle.
     echo = reply.registry == "lacnic" and found == lone and not _is_cidr(document.get("handle"), lone)
-    reading = read_rdap(document, found)
+    reading = read_rdap(document)
     registration = None if reading is None else _registration(reply, document, found, reading, bases)
     if echo:
         claimed = None if registration is None else record(reply, registration)
@@ -252,7 +252,8 @@ def _network(reply: Reply, document: Mapping[str, Any], bases: Mapping[str, str]
         return Answer(Status.MALFORMED, transient=True, reason="expected an ip network, came what ipwhois cannot read")
     answer = judge(reply, registration)
     if answer.status is Status.NETWORK:
-        return replace(answer, relations=_relations(reply.registry, document, bases))
+        relations = _relations(reply.registry, document, bases)
+        return answer if relations is None else replace(answer, relations=relations)
     unnamed = answer.status in (Status.PLACEHOLDER, Status.ELSEWHERE) and answer.elsewhere is None
     if unnamed and (keeper := _linked(reply.registry, document, bases)):
         return Answer(Status.ELSEWHERE, elsewhere=keeper, reason=f"{answer.reason}, with a link to {keeper}")

@@ -7,6 +7,7 @@ of `registries`. Nothing here raises.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from urllib.parse import urljoin, urlsplit
 
 from whoismesh.registries import RDAP_HOSTS, WHOIS_HOSTS
@@ -24,7 +25,7 @@ def registry_of_url(url: str, bases: Mapping[str, str]) -> str | None:
     best, found = -1, None
     same_place = set()
     for base, registry in bases.items():
-        if "://" not in base or (normal := _normal(base)) is None:
+        if "://" not in base or (normal := _normal_base(base)) is None:
             continue
         place, path = normal
         if place != wanted[0]:
@@ -80,3 +81,7 @@ def _normal(url: str) -> tuple[str, str] | None:
     except (ValueError, KeyError):
         return None
     return (f"{parts.scheme}://{parts.hostname}:{port}", parts.path or "/") if parts.hostname else None
+
+
+#: Of the configured servers, which are few and in question with each answer.
+_normal_base = cache(_normal)

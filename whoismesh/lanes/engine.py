@@ -22,6 +22,7 @@ from whoismesh.lanes.events import (
     Ask,
     Broken,
     Drain,
+    Ended,
     Event,
     Forget,
     Instruction,
@@ -140,10 +141,10 @@ class Lanes:
                 out += self._gossip(event, now)
                 if hits == self.counters["hits"]:
                     return out  # most gossip touches no gap of ours, and there is most of it in a large mesh
-            case Replied(number, reply):
-                out += self._outcomes.replied(number, reply, now)
-            case Broken():
-                out += self._outcomes.broken(event, now)
+            case Replied() | Broken():
+                out += self._outcomes.ended(event, now)
+            case Ended(lookups):
+                out += [instruction for each in lookups for instruction in self._outcomes.ended(each, now)]
             case OriginsReplied() | OriginsBroken():
                 out += self._told_origins(event, now)
             case Recovered(keys):

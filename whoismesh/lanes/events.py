@@ -37,6 +37,13 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """Several lookups ended at one moment."""
+
+    lookups: tuple[Replied | Broken, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OriginsReplied:
     """Team Cymru answered batch number `batch`, in whatever way."""
 
@@ -76,7 +83,19 @@ class Tick:
     """Time has passed."""
 
 
-Event = Received | gossip.Incoming | Replied | Broken | OriginsReplied | OriginsBroken | Recovered | Rest | Drain | Tick
+Event = (
+    Received
+    | gossip.Incoming
+    | Replied
+    | Broken
+    | Ended
+    | OriginsReplied
+    | OriginsBroken
+    | Recovered
+    | Rest
+    | Drain
+    | Tick
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,10 @@ class Lane:
         #: What permits are timed by; the engine has one for all lanes.
         self.clock = CoordinatorClock()
         self._permits: deque[float] = deque()
+        #: The gaps in which nothing is being asked, and outdated entries. Others come back with the answer.
         self._heap: list[tuple[int, int, int, int]] = []
+        #: Whether anything has changed since leases were last looked through: for what is to go back, for their end.
+        self._look_for_spent = self._look_for_ended = True
         self._host_gap_s = 1 / (host_rate * DEALT_SHARE)
         self._host_free_at = 0.0
         self._answered: deque[float] = deque(maxlen=PACE_ANSWERS)
@@ -134,6 +137,7 @@ class Lane:
             return 0
         hits = 0
         for each in grant.ranges:
+            self._take_over(each)
             gaps = [each] if grant.verify else known.missing(each)
             hits += gaps != [each]
             for gap in gaps:
@@ -142,18 +146,32 @@ class Lane:
                 if grant.first_in_line:
                     self.again.append(Lookup(0, self.registry, gap.family, gap.first))
         self.aims.add(grant.aims)
+        self._look_for_spent = self._look_for_ended = True
         self.leases[grant.lease] = HeldLease(
             grant, RangeSet(grant.ranges), list(grant.ranges), grant.questions or math.inf
         )
         return hits
+
+    def _take_over(self, lent: Range) -> None:
+        """Let a range that is lent anew be no other lease's any more.
+
+        What an answer had pointed elsewhere with comes back so, and the lease that it was in would give it back.
+        """
+        for lease in self.leases.values():
+            if lease.ranges.meets(lent):
+                lease.ranges.remove(lent)
+                lease.left = list(lease.ranges)
+                self._look_for_ended = True
 
     def close(self, block: Range) -> bool:
         """Take a block out of the gaps; return whether it touched any."""
         was_held = self.held.meets(block)
         if was_held:
             self.held.remove(block)
+            self._look_for_ended = True
         if not self.open.meets(block):
             return was_held
+        self._look_for_spent = self._look_for_ended = True
         before = self.open.run_at(block.family, block.first - 1) if block.first else None
         after = self.open.run_at(block.family, block.last + 1)
         self.open.remove(block)
@@ -177,6 +195,7 @@ class Lane:
             self.held.remove(part)
             self.open.add(part)
             self._push(self.open.run_at(part.family, part.first))
+            self._look_for_spent = True
 
     def give_up(self, lookup: Lookup) -> None:
         """Close the gap around an address, as far as its lease reaches: the coordinator decides what becomes of it."""
@@ -202,22 +221,11 @@ class Lane:
 
     def _pop_gap(self, addresses: list[tuple[int, int]]) -> Range | None:
         """Return the largest gap in which nothing is being asked, or None."""
-        busy = []
-        found = None
         while self._heap:
-            entry = heapq.heappop(self._heap)
-            gap = Range(*entry[1:])
-            if self.open.run_at(gap.family, gap.first) != gap:
-                continue
-            if any(gap.holds(family, address) for family, address in addresses):
-                busy.append(entry)
-                continue
-            found = gap
-            busy.append(entry)
-            break
-        for entry in busy:
-            heapq.heappush(self._heap, entry)
-        return found
+            gap = Range(*heapq.heappop(self._heap)[1:])
+            if self.open.run_at(gap.family, gap.first) == gap and not any(gap.holds(*each) for each in addresses):
+                return gap
+        return None
 
     # -- the next question --------------------------------------------------------------------------------------
 
@@ -231,7 +239,9 @@ class Lane:
         if lookup is None:
             return None
         for lease in self.leases.values() if lookup.question is None else ():
-            lease.questions -= lease.ranges.holds(lookup.family, lookup.address)
+            if lease.ranges.holds(lookup.family, lookup.address):
+                lease.questions -= 1
+                self._look_for_spent |= lease.questions <= 0
         lookup.number, lookup.asked_at = number, now
         if not self.unlimited:
             self._permits.popleft()
@@ -263,6 +273,8 @@ class Lane:
         return gap is not None and any(gap.holds(each.family, each.address) for each in self.lookups.values())
 
     def _new(self) -> Lookup | None:
+        if not self._heap and not self.aims:
+            return None
         asking = [(each.family, each.address) for each in (*self.lookups.values(), *self.again)]
         aimed = self.aims.next_address(asking)
         if aimed is not None:
@@ -276,6 +288,8 @@ class Lane:
         """Return a question whose answer came, or None if it is not one of ours; its connection is free again."""
         lookup = self.lookups.pop(number, None)
         if lookup is not None:
+            self._look_for_spent = True
+            self._push(self.open.run_at(lookup.family, lookup.address))
             self._lookup_s += NEWEST_WEIGHT * (now - lookup.asked_at - self._lookup_s)
         return lookup
 
@@ -368,6 +382,9 @@ class Lane:
 
     def finished_leases(self) -> Iterator[int]:
         """Yield (and drop) leases in which no gap is left."""
+        if not self._look_for_ended:
+            return
+        self._look_for_ended = False
         for number, lease in list(self.leases.items()):
             while lease.left and not (self.open.meets(lease.left[-1]) or self.held.meets(lease.left[-1])):
                 lease.left.pop()
@@ -415,8 +432,17 @@ class Lane:
 
     def give_back_spent(self) -> Iterator[tuple[int, tuple[Range, ...]]]:
         """Take what is untouched out of leases that had their questions; yield (lease, ranges)."""
+        if not self._look_for_spent:
+            return
+        self._look_for_spent = False
         for number, lease in self.leases.items():
-            given = self._untouched(lease) if lease.questions <= 0 else []
+            if lease.questions > 0:
+                continue
+            # It gets no new gaps, and is looked through with each answer until it is over.
+            lease.ranges = RangeSet(
+                part for each in lease.ranges for part in (*self.open.present(each), *self.held.present(each))
+            )
+            given = self._untouched(lease)
             if given:
                 self._let_go(lease, given)
                 yield number, tuple(RangeSet(given))

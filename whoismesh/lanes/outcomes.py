@@ -23,7 +23,7 @@ from whoismesh.blocks import Block
 from whoismesh.gossip import Gossip
 from whoismesh.grain import smallest_block
 from whoismesh.lanes.descents import Descents
-from whoismesh.lanes.events import Broken, Instruction, Note, Send
+from whoismesh.lanes.events import Broken, Instruction, Note, Replied, Send
 from whoismesh.lanes.findings import Findings
 from whoismesh.lanes.lane import Lane, Lookup
 from whoismesh.lanes.origins import Origins
@@ -73,8 +73,11 @@ class Outcomes:
                 return lane, lookup
         return None
 
-    def replied(self, number: int, reply: Reply, now: float) -> list[Instruction]:
-        """Take in a registry's answer to a lookup."""
+    def ended(self, event: Replied | Broken, now: float) -> list[Instruction]:
+        """Take in what came of a lookup."""
+        return self._broken(event, now) if isinstance(event, Broken) else self._replied(event.lookup, event.reply, now)
+
+    def _replied(self, number: int, reply: Reply, now: float) -> list[Instruction]:
         found = self._lookup(number, now)
         if found is None:
             return []
@@ -261,8 +264,7 @@ class Outcomes:
         lane.again.append(lookup)
         return []
 
-    def broken(self, event: Broken, now: float) -> list[Instruction]:
-        """Take in that a lookup got no answer."""
+    def _broken(self, event: Broken, now: float) -> list[Instruction]:
         found = self._lookup(event.lookup, now)
         if found is None:
             return []
