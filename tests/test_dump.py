@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -376,7 +375,7 @@ def test_a_dump_is_written_while_the_crawl_goes_on(state: Path, tmp_path: Path, 
 def test_what_the_ledger_does_not_believe_is_not_in_the_dump(
     tmp_path: Path, make_result: MakeResult, make_state: MakeState
 ) -> None:
-    elsewhere = replace(make_result(3, "network", "193.0.1.0/24"), asked=Range.parse("193.0.0.9"))
+    elsewhere = make_result(3, "network", "193.0.1.0/24")._replace(asked=Range.parse("193.0.0.9"))
     results = [make_result(1, "network", "193.0.0.0/25"), make_result(2, "network", "0.0.0.0/0"), elsewhere]
     make_state(tmp_path, ["193.0.0.0/24"], results)
     write_dump(tmp_path, tmp_path / "dump")
@@ -419,7 +418,7 @@ def test_a_payload_that_is_no_record_of_its_network_spoils_nothing_else(
     tmp_path: Path, make_result: MakeResult, make_state: MakeState, payload: bytes
 ) -> None:
     """The coordinator does not look into payloads: one damaged host must not make a crawl impossible to read."""
-    bad = replace(make_result(1, "network", "193.0.0.0/25"), payload=payload)
+    bad = make_result(1, "network", "193.0.0.0/25")._replace(payload=payload)
     good = make_result(2, "network", "193.0.0.128/25", name="GOOD")
     make_state(tmp_path, ["193.0.0.0/24"], [bad, good])
     write_dump(tmp_path, tmp_path / "dump")

@@ -85,9 +85,9 @@ def test_records_without_one_are_as_ever(dumped: Callable[..., Path]) -> None:
     [
         [beside(1, Range.parse("193.0.0.0/24")), beside(2, Range.parse("193.0.9.0/24"))],  # of a network yet to come
         [beside(1, Range.parse("193.0.2.0/25"))],
-        [replace(beside(1, TWO), payload=b"\xc1")],
-        [replace(beside(1, TWO), payload=pack({"kind": "network"}))],
-        [replace(beside(1, TWO), payload=pack(7))],
+        [beside(1, TWO)._replace(payload=b"\xc1")],
+        [beside(1, TWO)._replace(payload=pack({"kind": "network"}))],
+        [beside(1, TWO)._replace(payload=pack(7))],
         [beside(1, TWO, "nonsense")],
         [beside(1, TWO, network=other(TWO, source="rdap"))],  # what the dump has is that protocol's already
     ],

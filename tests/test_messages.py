@@ -287,13 +287,13 @@ def test_runs_that_are_none_are_refused(run: Any) -> None:
 @pytest.mark.parametrize("status", OWN_STATUSES)
 def test_no_worker_speaks_for_the_coordinator(status: str) -> None:
     with pytest.raises(MessageError, match="only the coordinator"):
-        decode(encode(Results(CRAWL, (dataclasses.replace(RESULT, status=status),))))
+        decode(encode(Results(CRAWL, (RESULT._replace(status=status),))))
 
 
 def test_a_result_is_about_one_address_of_the_range_s_family() -> None:
     decode(encode(Results(CRAWL, (RESULT,))))
-    wide = dataclasses.replace(RESULT, asked=Range(4, 1, 2))
-    mixed = dataclasses.replace(RESULT, asked=Range(6, 1, 1))
+    wide = RESULT._replace(asked=Range(4, 1, 2))
+    mixed = RESULT._replace(asked=Range(6, 1, 1))
     for bad in (wide, mixed):
         with pytest.raises(MessageError, match=r"Results\.results"):
             decode(encode(Results(CRAWL, (bad,))))
@@ -363,5 +363,5 @@ def test_a_full_piece_is_well_under_the_longest_frame() -> None:
 
 
 def test_the_longest_payload_is_taken() -> None:
-    message = Results(CRAWL, (dataclasses.replace(RESULT, payload=b"x" * MAX_PAYLOAD_BYTES),))
+    message = Results(CRAWL, (RESULT._replace(payload=b"x" * MAX_PAYLOAD_BYTES),))
     assert decode(encode(message)) == message

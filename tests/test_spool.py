@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,7 +103,7 @@ def test_results_of_another_crawl_are_not_given_away(tmp_path: Path, make_result
 def test_a_batch_is_kept_whole_or_not_at_all(spool: Spool, make_result: MakeResult) -> None:
     good = make_result(1, "network", "193.0.0.0/24")
     with pytest.raises(sqlite3.IntegrityError):
-        spool.add([good, replace(good, sequence=None)])
+        spool.add([good, good._replace(sequence=None)])
     assert everything(spool) == []
     spool.add([good])
     assert everything(spool) == [good]

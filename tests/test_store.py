@@ -123,7 +123,7 @@ def test_a_file_without_a_crawl_says_so(tmp_path: Path) -> None:
 def test_a_batch_is_stored_whole_or_not_at_all(tmp_path: Path, make_result: MakeResult) -> None:
     store = LedgerStore.open(tmp_path)
     good = make_result(1, "network", "193.0.0.0/24")
-    bad = replace(make_result(2, "failed", "193.0.1.0"), reason=None)
+    bad = make_result(2, "failed", "193.0.1.0")._replace(reason=None)
     with pytest.raises(sqlite3.IntegrityError):
         store.append([good, bad], {1: ("host", {"lookups": 2.0})})
     assert list(store.results()) == []

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 from whoismesh.addresses import BITS, Range
 from whoismesh.errors import MessageError
@@ -38,8 +38,7 @@ PIECE_ENTRIES = 1_000
 LOG_HASH_BYTES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """A discovered block as gossip tells it: who answers for it and where it is."""
 
     registry: str
@@ -50,14 +49,14 @@ def pack_block(block: Block | None) -> bytes:
     """Return the entry of a block, or that of none."""
     if block is None:
         return bytes((_VOID,))
-    registry = _INDEX[block.registry]
-    family, first, last = block.range
-    size = last - first + 1
-    if size & (size - 1) or first % size:
+    name, (family, first, last) = block
+    registry = _INDEX[name]
+    hosts = first ^ last
+    if hosts & (hosts + 1) or first & hosts:
         width = BITS[family] // 8
         code = (_V4_RANGE if family == 4 else _V6_RANGE) + registry
         return bytes((code,)) + first.to_bytes(width) + last.to_bytes(width)
-    length = BITS[family] + 1 - size.bit_length()
+    length = BITS[family] - hosts.bit_length()
     reached = (length + 7) // 8
     if family == 4:
         return bytes((_LENGTHS * registry + length,)) + (first >> 8 * (4 - reached)).to_bytes(reached)

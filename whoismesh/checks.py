@@ -24,6 +24,11 @@ Z85 = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.
 
 Check = Callable[[Any], Any]
 
+#: The family of an address by its length in bytes.
+_FAMILY = {4: 4, 16: 6}
+#: Together they read a range in half the time of Range.from_bytes, which says what is wrong with one.
+_new, _integer = tuple.__new__, int.from_bytes
+
 
 def wrong(expected: str, value: object) -> MessageError:
     """Return the error for a value that is not what was expected."""
@@ -98,10 +103,14 @@ def address_range(value: Any) -> Range:
     """Check two addresses of one family as byte strings, first not above last."""
     if type(value) is not list or len(value) != 2 or type(value[0]) is not bytes or type(value[1]) is not bytes:
         raise wrong("a range as two byte strings", value)
-    try:
-        return Range.from_bytes(value[0], value[1])
-    except AddressError as error:
-        raise MessageError(str(error)) from None
+    first, last = value
+    family = _FAMILY.get(len(first))
+    if family is None or len(last) != len(first) or first > last:
+        try:
+            return Range.from_bytes(first, last)
+        except AddressError as error:
+            raise MessageError(str(error)) from None
+    return _new(Range, (family, _integer(first), _integer(last)))
 
 
 def maybe(check: Check) -> Check:

@@ -35,7 +35,7 @@ FIELDS_BYTES = 200
 
 def weight(result: Result) -> int:
     """Return about how many bytes a result takes on the wire and in memory."""
-    return len(result.payload) + len(result.reason.encode()) + FIELDS_BYTES
+    return len(result.payload) + 4 * len(result.reason) + FIELDS_BYTES
 
 
 class Outbox:

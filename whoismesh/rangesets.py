@@ -59,16 +59,17 @@ class _Runs:
             return int(self.lasts[piece][index - 1])
         return self.tops[piece - 1] if piece else -1
 
-    def add(self, first: int, last: int) -> None:
-        """Add a range, merging it with what it touches or overlaps."""
+    def add(self, first: int, last: int) -> int:
+        """Add a range, merging it with what it touches or overlaps. Return how many addresses are new."""
         if not self.tops:
             self.tops, self.size = [last], last - first + 1
             self.firsts, self.lasts = [self.column([first])], [self.column([last])]
-            return
+            return self.size
         low, index, high, end = self._between(first - 1, last + 1)
         if low == high and index == end:
             self._insert(low, index, first, last)
-            return
+            return last - first + 1
+        had = self.size
         first, last = min(first, self.firsts[low][index]), max(last, self.lasts[high][end - 1])
         self._delete(low, index + 1, high, end)
         firsts, lasts = self.firsts[low], self.lasts[low]
@@ -76,23 +77,48 @@ class _Runs:
         firsts[index], lasts[index] = first, last
         if index == len(lasts) - 1:
             self.tops[low] = last
+        return self.size - had
 
-    def remove(self, first: int, last: int) -> None:
-        """Take a range out; what is not there is ignored."""
-        if not self.tops:
-            return
-        low, index, high, end = self._between(first, last)
-        if low == high and index == end:
-            return
-        before, after = self.firsts[low][index], self.lasts[high][end - 1]
-        self._delete(low, index, high, end)
-        # From here on the piece may be empty, and goes.
-        if after > last:
-            self._insert(low, index, last + 1, after)
+    def remove(self, first: int, last: int) -> int:
+        """Take a range out; what is not there is ignored. Return how many addresses went."""
+        tops = self.tops
+        low = bisect_left(tops, first)
+        if low == len(tops):
+            return 0
+        index = self.search(self.lasts[low], first)
+        before, after = self.firsts[low][index], self.lasts[low][index]
+        if before > last:
+            return 0
+        had = self.size
+        if after < last:  # it is not all in one range
+            low, index, high, end = self._between(first, last)
+            after = self.lasts[high][end - 1]
+            self._delete(low, index + 1, high, end)
+            self.size -= self.lasts[low][index] - before + 1
+        else:
+            self.size -= after - before + 1
+        # One range of the piece is left of what the two meet; it becomes what of it lies before or after, or goes.
         if before < first:
-            self._insert(low, index, before, first - 1)
-        if not self.lasts[low]:
-            del self.firsts[low], self.lasts[low], self.tops[low]
+            self._put(low, index, before, first - 1)
+            if after > last:
+                self._insert(low, index + 1, last + 1, after)
+        elif after > last:
+            self._put(low, index, last + 1, after)
+        else:
+            del self.firsts[low][index : index + 1], self.lasts[low][index : index + 1]
+            if not self.lasts[low]:
+                del self.firsts[low], self.lasts[low], tops[low]
+            else:
+                tops[low] = self.lasts[low][-1]
+        return had - self.size
+
+    def _put(self, piece: int, index: int, first: int, last: int) -> None:
+        """Put a range in the place of one whose addresses are not counted any more."""
+        firsts, lasts = self.firsts[piece], self.lasts[piece]
+        firsts[index], lasts[index] = first, last
+        self.size += last - first + 1
+        if index == len(lasts) - 1:
+            self.tops[piece] = last
 
     def _between(self, first: int, last: int) -> tuple[int, int, int, int]:
         """Return where the ranges are that meet first to last.
@@ -107,6 +133,8 @@ class _Runs:
             return low - 1, end, low - 1, end
         index = self.search(self.lasts[low], first)
         if last <= tops[low]:
+            if self.firsts[low][index] > last:
+                return low, index, low, index
             return low, index, low, self.search(self.firsts[low], last + 1)
         high = min(bisect_left(tops, last, low), len(tops) - 1)
         end = self.search(self.firsts[high], last + 1)
@@ -174,13 +202,15 @@ class RangeSet:
         for each in ranges:
             self.add(each)
 
-    def add(self, added: Range) -> None:
-        """Add a range, merging it with what it touches or overlaps."""
-        self._runs[added.family].add(added.first, added.last)
+    def add(self, added: Range) -> int:
+        """Add a range, merging it with what it touches or overlaps. Return how many addresses are new."""
+        family, first, last = added
+        return self._runs[family].add(first, last)
 
-    def remove(self, removed: Range) -> None:
-        """Take a range out; what is not in the set is ignored."""
-        self._runs[removed.family].remove(removed.first, removed.last)
+    def remove(self, removed: Range) -> int:
+        """Take a range out; what is not in the set is ignored. Return how many addresses went."""
+        family, first, last = removed
+        return self._runs[family].remove(first, last)
 
     def present(self, within: Range) -> list[Range]:
         """Return the parts of `within` that are in the set, in order."""

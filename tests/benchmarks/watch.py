@@ -20,6 +20,7 @@ from pathlib import Path
 import zmq
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "watch"))
+import made_up
 from browser import browser
 
 from whoismesh.addresses import Range
@@ -28,51 +29,28 @@ from whoismesh.broadcast import Broadcast
 from whoismesh.compounds import Result, Run
 from whoismesh.gossip.logs import Logs
 from whoismesh.gossip.responder import Responder
-from whoismesh.iana import runs
 from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.status import MOST_WORKERS, status
 from whoismesh.messages import Discovered, Members, decode, encode
-from whoismesh.networks import Holder, Network
+from whoismesh.networks import Network
 from whoismesh.packing import pack
 from whoismesh.practice.table import AllocationTable
 from whoismesh.registries import REGISTRIES
 from whoismesh.sockets import Inbox, bind_ports, open_socket
 
 CRAWL = bytes(range(16))
-COUNTRIES = ("US", "GB", "DE", "JP", "CN", "BR", "FR", "KR", "ZA", "IN", "RU", "AU", "NL", "CA", "IT", "SE", "MX", "PL")
 STEP_S = 0.2
-
-
-def made_up(count: int) -> list[Network]:
-    """Return networks of random sizes all over the space that registries have, in no order."""
-    draw, found = random.Random(7), []
-    spaces = [(space, registry) for space, registry in runs() if space.family == 4]
-    mean = sum(space.size for space, _ in spaces) / count
-    for space, registry in spaces:
-        at = space.first
-        while at < space.last:
-            size = 1 << max(8, min(20, round(draw.gauss(int(mean).bit_length() - 3, 2))))
-            at = -(-at // size) * size
-            if at + size - 1 <= space.last:
-                found.append(network(registry, Range(4, at, at + size - 1), draw.choice(COUNTRIES), len(found)))
-            at += size
-    draw.shuffle(found)
-    return found[:count]
 
 
 def of_table(path: Path) -> list[Network]:
     """Return the networks of a table, in no order."""
     found = [
-        network(row.registry, row.range, row.country, row.name) for row in AllocationTable.load(path).rows() if row.held
+        made_up.network(row.registry, row.range, row.country, row.name)
+        for row in AllocationTable.load(path).rows()
+        if row.held
     ]
     random.Random(7).shuffle(found)
     return found
-
-
-def network(registry: str, block: Range, country: str | None, name: object) -> Network:
-    """Return a record such as a lookup brings."""
-    holder = Holder(f"ORG-{name}", f"Holder {name} of {country}")
-    return Network(registry, block, str(block), f"NET-{name}", country=country, holder=holder, fetched_at=time.time())
 
 
 async def speak(networks: list[Network], workers: int, pace: int, pipe: Connection) -> None:
@@ -120,7 +98,7 @@ async def speak(networks: list[Network], workers: int, pace: int, pipe: Connecti
 
 def speaker(options: argparse.Namespace, pipe: Connection) -> None:
     """Run `speak`."""
-    networks = of_table(options.table) if options.table else made_up(options.networks)
+    networks = of_table(options.table) if options.table else made_up.networks(options.networks)
     asyncio.run(speak(networks, options.workers, options.pace, pipe))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from scenes import ALICE, arrive, join, make, make_ledger
 
 from whoismesh.compounds import DISAGREEMENT, Result
@@ -17,7 +15,7 @@ CRAWL = b"0123456789abcdef"
 
 def disagreement(sequence: int, fields: str, where: str = "193.0.2.0/24", registry: str = "ripencc") -> Result:
     asked = where.partition("/")[0]
-    return replace(make(1, sequence, DISAGREEMENT, asked, where, registry=registry), reason=fields)
+    return make(1, sequence, DISAGREEMENT, asked, where, registry=registry)._replace(reason=fields)
 
 
 def by_field(ledger: Ledger, registry: str = "ripencc") -> dict[str, int]:
@@ -28,10 +26,10 @@ def by_field(ledger: Ledger, registry: str = "ripencc") -> dict[str, int]:
 def test_it_is_stored_and_acknowledged_and_settles_nothing() -> None:
     ledger = make_ledger("193.0.0.0/16")
     origin = join(ledger)
-    told = replace(disagreement(1, "holder"), origin=origin)
+    told = disagreement(1, "holder")._replace(origin=origin)
     (store,) = ledger.handle(Collected(Results(CRAWL, (told,))), 1.0)
     assert store == Store((told,))
-    out = arrive(ledger, replace(disagreement(2, "range"), origin=origin))
+    out = arrive(ledger, disagreement(2, "range")._replace(origin=origin))
     assert [each for each in out if isinstance(each, Send)] == [Send(ALICE, Acknowledge(CRAWL, origin, ((2, 2),)))]
     assert ledger.coverage.settled.size == 0
     assert len(ledger.log) == 0 and not ledger.networks

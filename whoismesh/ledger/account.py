@@ -7,8 +7,7 @@ question on; all else counts as a failure, so that no answer that was not unders
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
 
 from whoismesh import compounds, iana
 from whoismesh.addresses import Range
@@ -50,6 +49,17 @@ class Account:
         self._attempts = attempts
         self._answers: Counter[tuple[str, int]] = Counter()
         self._closed: Counter[tuple[str, int]] = Counter()
+        #: What results do that are no answers.
+        self._acts: dict[str, Callable[[Result], object]] = {
+            compounds.RETRY: lambda result: self._retry(),
+            compounds.ADOPTED: self._log,
+            compounds.DELEGATED: self._delegated,
+            compounds.ORIGINS: lambda result: self._count("origins"),
+            compounds.BULK: self._bulk,
+            compounds.IMPORTED: self.bulk.stored,
+            compounds.DISAGREEMENT: self._disagree,
+            compounds.ASSIGNMENT: lambda result: self._count("assignments"),
+        }
         for each in self.coverage.space:
             for part, registry in iana.by_registry(each):
                 if registry is not None:
@@ -79,37 +89,19 @@ class Account:
     def settle(self, result: Result, now: float) -> None:
         """Take in one stored result."""
         self.counters["results"] += 1
-        asked, registry = result.asked, result.registry
-        settled = self.coverage.settled.holds(asked.family, asked.first)
-        match result.status:
-            case compounds.RETRY:
-                self._retry()
-                return
-            case compounds.ADOPTED:
-                self._log(result)
-                return
-            case compounds.DELEGATED:
-                self._delegated(result)
-                return
-            case compounds.ORIGINS:
-                self.counters["origins"] += 1
-                return
-            case compounds.BULK:
-                self._bulk(result)
-                return
-            case compounds.IMPORTED:
-                self.bulk.stored(result)
-                return
-            case compounds.DISAGREEMENT:
-                self._disagree(result)
-                return
-            case compounds.ASSIGNMENT:
-                self.counters["assignments"] += 1
-                return
-            case compounds.PART if result.range.contains(asked) and iana.is_plausible(result.range):
-                parts = self.coverage.settle_network(result.range)
-            case Status.NETWORK if result.range.contains(asked) and self._log(result):
-                parts = self._network(result)
+        act = self._acts.get(result.status)
+        if act is not None:
+            act(result)
+            return
+        _, _, registry, status, asked, found, _, _, _ = result
+        family, address, _ = asked
+        settled = self.coverage.settled.holds(family, address)
+        holds = found.first <= address <= found.last and found.family == family
+        match status:
+            case Status.NETWORK if holds and self._log(result):
+                parts = self._network(result, settled=settled)
+            case compounds.PART if holds and iana.is_plausible(found):
+                parts = self.coverage.settle_network(found)
             case _ if settled:
                 return
             case Status.UNALLOCATED | Status.POOL:
@@ -120,10 +112,14 @@ class Account:
                 parts = self._give_up(result)
             case _:
                 parts = self._failed(result, now)
-        self._answers[registry, asked.family] += 1
-        self._closed[registry, asked.family] += sum(part.size for part in parts)
+        kind = registry, family
+        self._answers[kind] += 1
         for part in parts:
+            self._closed[kind] += part.last - part.first + 1
             self.desk.settle(part)
+
+    def _count(self, what: str) -> None:
+        self.counters[what] += 1
 
     def answers(self, registry: str) -> int:
         """Return how many results of a registry settled something."""
@@ -151,8 +147,8 @@ class Account:
             self.disagreements[result.registry] += 1
             self.disagreements.update((result.registry, field) for field in fields)
 
-    def _network(self, result: Result) -> list[Range]:
-        if self.coverage.held.holds(result.asked.family, result.asked.first):
+    def _network(self, result: Result, *, settled: bool) -> list[Range]:
+        if settled and self.coverage.held.holds(result.asked.family, result.asked.first):
             self.counters["duplicates"] += 1
         else:
             self.networks[result.registry] += 1
@@ -183,7 +179,7 @@ class Account:
         home = iana.home_of(result.asked)
         if errand is None and home is not None and home != result.registry:
             # Only the prior sent the question there: the registry that has the space from IANA must say so too.
-            parts = self._elsewhere(replace(result, elsewhere=home), now)
+            parts = self._elsewhere(result._replace(elsewhere=home), now)
             errand = self.desk.errands.get(result.asked)
             if errand is not None:
                 self.desk.rehome(errand, home)

@@ -44,7 +44,13 @@ class Coverage:
 
     def settle_network(self, found: Range) -> list[Range]:
         """Settle a network; return its parts in the space, without what is reserved."""
-        parts = [gap for part in self.space.present(found) for gap in self.reserved.missing(part)]
+        if not self.space.covers(found):
+            parts = [gap for part in self.space.present(found) for gap in self.reserved.missing(part)]
+        elif self.settled.add(found) == found.last - found.first + 1:  # all of it is new, as most networks are
+            self.held.add(found)
+            return [found]
+        else:
+            parts = self.reserved.missing(found)
         for part in parts:
             self.held.add(part)
             self.unallocated.remove(part)

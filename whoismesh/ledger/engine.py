@@ -10,6 +10,7 @@ somebody.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 
@@ -71,6 +72,9 @@ from whoismesh.messages import (
 )
 from whoismesh.prior import Prior
 from whoismesh.registries import REGISTRIES
+
+#: Statuses of results that no registry was reached for.
+_NO_ANSWER = frozenset((Status.FAILED, Status.MALFORMED, ORIGINS, *OWN_STATUSES))
 
 #: Workers renew this often, seconds.
 RENEW_S = 2.0
@@ -327,10 +331,10 @@ class Ledger:
 
     def _stored(self, results: tuple[Result, ...], now: float) -> list[Instruction]:
         accepted = len(self.log)
+        for registry, answers in Counter(each.registry for each in results if each.status not in _NO_ANSWER).items():
+            self.health[registry].reached(now, answers)
         for result in results:
             self._intake.stored(result)
-            if result.status not in (Status.FAILED, Status.MALFORMED, ORIGINS, *OWN_STATUSES):
-                self.health[result.registry].reached(now)
             self.account.settle(result, now)
         out = self._acknowledge(results)
         out += [Publish(piece) for piece in self._pieces(accepted, len(self.log))]

@@ -65,6 +65,8 @@ class Errands:
 
     def within(self, part: Range) -> list[Errand]:
         """Return the errands whose addresses lie in a range."""
+        if not self._errands:
+            return []
         return [
             self._errands[Range(run.family, address, address)]
             for run in self._addresses.present(part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import repeat
 
 #: A registry that was reached before is waited for so many times as long as one that never was: a wrong address shows
 #: at once, an outage may pass. The crawl can be run again; nothing is lost by giving up.
@@ -27,12 +28,12 @@ class Health:
         self.banned = False
         self._recent: deque[float] = deque(maxlen=PACE_RESULTS)
 
-    def reached(self, now: float) -> None:
-        """Note that it answered."""
+    def reached(self, now: float, answers: int = 1) -> None:
+        """Note that it answered, so often."""
         self.reached_at = now
         self.trouble_since = None
         self.banned = False
-        self._recent.append(now)
+        self._recent.extend(repeat(now, min(answers, PACE_RESULTS)))
 
     def trouble(self, now: float, reason: str, *, banned: bool = False) -> bool:
         """Note that a host could not reach it or was refused; return whether this is the first of it."""

@@ -18,6 +18,9 @@ class Sequences:
 
     def add(self, sequence: int) -> None:
         """Note one."""
+        if sequence == self.contiguous + 1 and not self.beyond:
+            self.contiguous = sequence
+            return
         if sequence in self:
             return
         self.beyond.add(sequence)
@@ -54,8 +57,12 @@ class Intake:
 
     def stored(self, result: Result) -> None:
         """Note that a result is on disk."""
-        self._storing.discard((result.origin, result.sequence))
-        self._stored.setdefault(result.origin, Sequences()).add(result.sequence)
+        origin, sequence = result.origin, result.sequence
+        self._storing.discard((origin, sequence))
+        sequences = self._stored.get(origin)
+        if sequences is None:
+            sequences = self._stored[origin] = Sequences()
+        sequences.add(sequence)
 
 
 def runs(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:

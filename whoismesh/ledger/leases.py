@@ -94,6 +94,7 @@ class Desk:
         """
         self.pending = {registry: AimedPool(aims[registry]) for registry in REGISTRIES}
         self.suspect = {registry: Pool() for registry in REGISTRIES}
+        self._pools = (*self.pending.values(), *self.suspect.values())
         self.leases: dict[int, Lease] = {}
         self.awaited: list[Awaited] = []
         self.errands = Errands()
@@ -105,9 +106,11 @@ class Desk:
 
     def settle(self, part: Range) -> None:
         """Take a settled range out of pending and end its errands; what was parked behind them is pending again."""
-        for registry in REGISTRIES:
-            self.pending[registry].remove(part)
-            self.suspect[registry].remove(part)
+        left = part.size
+        for pool in self._pools:
+            left -= pool.remove(part)
+            if not left:
+                break
         self.losses.settle(part)
         for errand in self.errands.within(part):
             self.errands.end(errand)

@@ -15,33 +15,39 @@ from whoismesh.addresses import Range
 from whoismesh.prior import Aim, Aims
 from whoismesh.rangesets import RangeSet
 
-#: The heap is made anew when it is this many times longer than the set, and longer than that anyway.
+#: The heap is made anew when it is about this many times longer than the set, and longer than that anyway.
 MOST_OUTDATED, LEAST_HEAP = 4, 256
+#: After so many changes between two looks the heap is made anew.
+MOST_TOUCHED = 1_000
 
 
 class Pool(RangeSet):
     """A set of addresses with its ranges in order: IPv4 before IPv6, then the widest first, then by address."""
 
-    __slots__ = ("_heap",)
+    __slots__ = ("_heap", "_touched")
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, int]] = []
+        # Where the set has changed since the heap was last looked at: results come by the thousand between leases.
+        self._touched: list[Range] = []
         super().__init__()
 
-    def add(self, added: Range) -> None:
-        """Add a range, merging it with what it touches or overlaps."""
-        super().add(added)
-        self._push(added.family, added.first)
+    def add(self, added: Range) -> int:
+        """Add a range, merging it with what it touches or overlaps. Return how many addresses are new."""
+        self._touch(added)
+        return super().add(added)
 
-    def remove(self, removed: Range) -> None:
-        """Take a range out; what is not in the set is ignored."""
-        if self.meets(removed):
-            super().remove(removed)
-            self._push(removed.family, removed.first - 1)
-            self._push(removed.family, removed.last + 1)
+    def remove(self, removed: Range) -> int:
+        """Take a range out; what is not in the set is ignored. Return how many addresses went."""
+        family, first, last = removed
+        gone = self._runs[family].remove(first, last)  # not by super(): ten pools are asked for each result
+        if gone:
+            self._touch(removed)
+        return gone
 
     def widest(self) -> Generator[Range, None, None]:
         """Yield the ranges in order. Close the generator before the set is changed."""
+        self._order()
         seen: list[tuple[int, int, int]] = []
         try:
             while self._heap:
@@ -55,12 +61,21 @@ class Pool(RangeSet):
             for entry in seen:
                 heapq.heappush(self._heap, entry)
 
-    def _push(self, family: int, address: int) -> None:
-        run = self.run_at(family, address)
-        if run is not None:
-            heapq.heappush(self._heap, _entry(run))
-            if len(self._heap) > max(LEAST_HEAP, MOST_OUTDATED * len(self)):
-                self._heap = sorted(_entry(each) for each in self)
+    def _touch(self, changed: Range) -> None:
+        if len(self._touched) < MOST_TOUCHED:
+            self._touched.append(changed)
+
+    def _order(self) -> None:
+        """Bring the heap up to date: what lies at and beside the places that have changed."""
+        touched, self._touched = self._touched, []
+        if len(touched) == MOST_TOUCHED or len(self._heap) + len(touched) > max(LEAST_HEAP, MOST_OUTDATED * len(self)):
+            self._heap = sorted(_entry(each) for each in self)
+            return
+        for family, first, last in touched:
+            for address in (first - 1, first, last + 1):
+                run = self.run_at(family, address)
+                if run is not None:
+                    heapq.heappush(self._heap, _entry(run))
 
 
 class AimedPool(Pool):
