@@ -58,16 +58,25 @@ def test_aims_are_lent_before_all_else_the_largest_first_and_ipv4_first() -> Non
     audit_ledger(ledger)
 
 
-def test_what_of_an_aim_is_settled_is_not_lent_again_and_what_comes_back_is_an_aim_again() -> None:
-    ledger = begun(row("193.0.128.0/18"), row("193.0.192.0/19", holder="h"))
+def test_an_aim_comes_back_as_an_aim_where_nothing_of_it_is_settled_and_else_as_a_gap() -> None:
+    """The largest of both first: a network of the prior may be hundreds of small ones."""
+    ledger = begun(row("193.0.128.0/18"), row("193.0.192.0/19", holder="h"), row("193.0.224.0/21", holder="i"))
     origin = join(ledger)
     (grant,) = lease(ledger, origin)
+    assert aims(grant) == [("193.0.128.0/18", 1)]
+    ledger.handle(Received(ALICE, Return(CRAWL, origin, grant.lease, grant.ranges)), 1.0)
+    (grant,) = lease(ledger, origin, now=1.0)
     assert aims(grant) == [("193.0.128.0/18", 1)]
     arrive(ledger, make(origin, 1, "network", "193.0.128.0", "193.0.128.0/20"))
     left = Range.parse("193.0.144.0-193.0.191.255")
     ledger.handle(Received(ALICE, Return(CRAWL, origin, grant.lease, (left,))), 2.0)
     (grant,) = lease(ledger, origin, now=2.0)
-    assert aims(grant) == [(str(left), 1)]
+    assert (grant.ranges, aims(grant)) == ((left,), [])
+    arrive(ledger, make(origin, 2, "network", "193.0.144.0", "193.0.152.0-193.0.191.255"))
+    left = Range.parse("193.0.144.0/21")
+    ledger.handle(Received(ALICE, Return(CRAWL, origin, grant.lease, (left,))), 3.0)
+    (grant,) = lease(ledger, origin, now=3.0)
+    assert aims(grant) == [("193.0.192.0/19", 1)], "which is larger now"
     audit_ledger(ledger)
 
 

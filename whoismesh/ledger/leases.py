@@ -193,7 +193,7 @@ class Desk:
         """
         aims = self.pending[registry].take_aims(most_aims)
         if aims:
-            return Taken(RangeSet(aim.range for aim in aims), False, False, tuple(aims))
+            return Taken(RangeSet(aim.range for aim in aims), False, False, tuple(aim for aim in aims if aim.rows))
         for source, verify in ((self.pending[registry], False), (self.suspect[registry], True)):
             if source:
                 taken = RangeSet()

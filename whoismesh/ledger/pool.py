@@ -97,18 +97,22 @@ class AimedPool(Pool):
         """Add a range that was in the pool before; its aims are open again, as far as it has them."""
         self.add(part)
         for place in self.aims.places(part):
-            each, _ = self.aims.get(part.family, place)
-            heapq.heappush(self._left, (each.family, -each.size, place))
+            common = self.aims.get(part.family, place).range.overlap(part)
+            if common is not None:
+                heapq.heappush(self._left, (part.family, -common.size, place))
 
     def take_aims(self, most: int) -> list[Aim]:
-        """Take up to about so many aims out of the pool; of each what is left of it, which may be several parts."""
+        """Take up to about so many aims out of the pool, those of which most is left first.
+
+        Of one that an answer has cut, which so was no network, take what is left as gaps: no questions are due to it.
+        """
         taken: list[Aim] = []
         while self._left and len(taken) < most:
             family, _, place = heapq.heappop(self._left)
             aim = self.aims.get(family, place)
             for part in self.present(aim.range):
                 self.remove(part)
-                taken.append(Aim(part, aim.rows))
+                taken.append(aim if part == aim.range else Aim(part, 0))
         return taken
 
     @property
