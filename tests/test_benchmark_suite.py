@@ -45,9 +45,26 @@ def test_recorded_are_ratios_and_what_was_recorded(suite):
         suite.Figure("ratio", 4.0, "/s", "bare", 2.0),
         suite.Figure("count", 7.0, ""),
         suite.Figure("s", 7.0, "s"),
+        suite.Figure("bytes", 5.0, "bytes", margin=0.1),
     ]
     suite.record("hit", figures, floors)
-    assert floors == {"hit": {"count": {"floor": 7.0, "margin": 0.0}, "ratio": {"floor": 2.0}}}
+    assert floors == {
+        "hit": {
+            "count": {"floor": 7.0, "margin": 0.0},
+            "ratio": {"floor": 2.0},
+            "bytes": {"floor": 5.0, "margin": 0.1},
+        }
+    }
+
+
+def test_one_of_the_suite_with_options_of_its_own_is_a_study(suite, monkeypatch):
+    seen = []
+    monkeypatch.setitem(sys.modules, "gossip", type("module", (), {"main": lambda: seen.append(sys.argv[1:])}))
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    assert suite.main(["gossip", "--nodes", "16"]) == 0
+    assert seen == [["--nodes", "16"]]
+    with pytest.raises(SystemExit):
+        suite.main(["gossip", "--json"])
 
 
 def test_sides_take_turns(suite):

@@ -29,7 +29,8 @@ class Figure:
     """One figure of a benchmark.
 
     `beside` is the same figure of the floor or peer named `than`; the ratio is ours to it. `goal` bounds the ratio, or
-    the value where nothing is beside it: at least that much where more is `better`, else at most.
+    the value where nothing is beside it: at least that much where more is `better`, else at most. One with a `margin`
+    of its own has a floor recorded, with that margin, though nothing is beside it: no machine changes it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Figure:
     beside: float | None = None
     goal: float | None = None
     better: str = MORE
+    margin: float | None = None
 
     @property
     def ratio(self) -> float | None:

@@ -1,7 +1,8 @@
 """Run benchmarks, print their figures beside floor or peer and goal, and hold them to what is recorded.
 
 The suite is hit, ingest, lookup, crawl, budget, order and gossip. The other files here are studies with options of
-their own: one at a time, `bin/bench watch --pace 20000`.
+their own: one at a time, `bin/bench watch --pace 20000`. So are those of the suite that have some: `bin/bench gossip
+--nodes 16`.
 
 --check compares each figure that has a floor in floors.json (a ratio of one run, or a count that no machine changes)
 and ends with 1 where one is worse by more than its margin. --record writes the floors anew, margins kept.
@@ -22,6 +23,8 @@ FOLDER = Path(__file__).parent
 FLOORS = FOLDER / "floors.json"
 SUITE = ("hit", "ingest", "lookup", "crawl", "budget", "order", "gossip")
 STUDIES = tuple(sorted({each.stem for each in FOLDER.glob("*.py")} - {*SUITE, "figures", "real_table", "suite"}))
+#: What the suite itself takes.
+OPTIONS = ("--json", "--check", "--record", "--help")
 #: A figure may be worse than its floor by this part before --check says so, where floors.json has no other margin.
 MARGIN = 0.25
 
@@ -45,16 +48,24 @@ def misses(name: str, figures: list[Figure], floors: dict[str, Any]) -> list[str
 
 
 def record(name: str, figures: list[Figure], floors: dict[str, Any]) -> None:
-    """Take the figures that have a floor, or a ratio, as the floors of now."""
+    """Take the figures that have a floor, a ratio or a margin as the floors of now; a margin in there is kept."""
     before = floors.setdefault(name, {})
     for each in figures:
-        if each.name in before or each.ratio is not None:
-            before[each.name] = before.get(each.name, {}) | {"floor": float(f"{each.judged:.3g}")}
+        if each.name in before or each.ratio is not None or each.margin is not None:
+            margin = {} if each.margin is None else {"margin": each.margin}
+            before[each.name] = margin | before.get(each.name, {}) | {"floor": float(f"{each.judged:.3g}")}
+
+
+def _is_study(arguments: list[str]) -> bool:
+    """Tell whether a study is asked for, or one of the suite with options of its own."""
+    if len(arguments) > 1 and arguments[0] in SUITE:
+        return arguments[1].startswith("--") and not any(each.startswith(arguments[1]) for each in OPTIONS)
+    return bool(arguments) and arguments[0] in STUDIES
 
 
 def main(arguments: list[str]) -> int:
     """Run what is named; return the exit code."""
-    if arguments and arguments[0] in STUDIES:
+    if _is_study(arguments):
         study = importlib.import_module(arguments[0])
         sys.argv = [f"bin/bench {arguments[0]}", *arguments[1:]]
         study.main()
