@@ -21,6 +21,7 @@ from statistics import median
 from typing import Any
 
 import zmq
+from figures import LESS, Figure
 
 from whoismesh.addresses import Range
 from whoismesh.blocks import Block, BlockLog, Blocks
@@ -30,6 +31,8 @@ from whoismesh.gossip.events import Found, Incoming, Learned, Publish, Tick
 from whoismesh.ledger.hearsay import Hearsay
 from whoismesh.messages import Members, decode, encode
 from whoismesh.node import Node
+from whoismesh.simulation.gossip.plan import Plan
+from whoismesh.simulation.gossip.run import play
 from whoismesh.sockets import Inbox, bind_ports, open_socket
 from whoismesh.worker import FLUSH_S
 
@@ -39,6 +42,10 @@ FIRST, MOST_NODES, MOST_BLOCKS = 24 << 24, 32, 1 << 13
 #: Nodes have so long to find each other before they begin, seconds; what they find in the first seconds is not counted
 #: (32 processes on two cores are slow to be there); and they have so long to hear the last of it.
 SETTLE_S, WARM_UP_S, AFTER_S = 5.0, 4.0, 3.0
+#: What the suite measures: blocks a second that each node finds, for so many seconds, in meshes of so many nodes.
+RATE, SECONDS, SIZES = 100.0, 14.0, (2, 8, 32)
+#: Fleets that are played, and blocks found in each for each of its nodes.
+PLAYED, BLOCKS_A_NODE = (100, 1_000), 5
 
 
 def block_of(node: int, number: int) -> Block:
@@ -141,7 +148,7 @@ def run(target: Any, *args: Any) -> None:
     asyncio.run(target(*args))
 
 
-def measure(count: int, rate: float, seconds: float) -> dict[str, Any]:
+def mesh(count: int, rate: float, seconds: float) -> dict[str, Any]:
     """Return the figures of a mesh of so many nodes."""
     here, there = multiprocessing.Pipe()
     coordinator = multiprocessing.Process(target=run, args=(be_coordinator, there), daemon=True)
@@ -198,22 +205,53 @@ def full_batch() -> float:
     return sent / found
 
 
+def measure() -> list[Figure]:
+    """Return how soon blocks arrive and what they cost, in real meshes and in fleets that are played."""
+    open_more_files()
+    figures = []
+    for size in SIZES:
+        found = mesh(size, RATE, SECONDS)
+        figures += [
+            Figure(f"{size} nodes: median", found["median_ms"], "ms", better=LESS),
+            Figure(f"{size} nodes: 99 %", found["p99_ms"], "ms", better=LESS),
+            Figure(f"{size} nodes: bytes a block and link", found["bytes_a_block_and_link"], "bytes", better=LESS),
+            Figure(f"{size} nodes: not arrived", found["expected"] - found["arrived"], "blocks", goal=0, better=LESS),
+        ]
+    figures.append(Figure("full batches: bytes a block and link", full_batch(), "bytes", better=LESS, margin=0.05))
+    for size in PLAYED:
+        report = play(Plan(nodes=size, blocks=BLOCKS_A_NODE * size, crash=0.0, cut_s=0.0, lasting_s=10.0))
+        played = (
+            ("median until all have a block", report.all_s[0], "s"),
+            ("99 % until all have a block", report.all_s[1], "s"),
+            ("bytes a block and node", report.bytes_a_block_and_node, "bytes"),
+        )
+        figures += [
+            Figure(f"{size:,} played: {name}", value, unit, better=LESS, margin=0.1) for name, value, unit in played
+        ]
+    return figures
+
+
+def open_more_files() -> None:
+    """Let this process and its children open as many files as a mesh of MOST_NODES needs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4_096, hard)), hard))
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", default="2,8,32", help="sizes of the mesh (default: 2,8,32)")
-    parser.add_argument("--rate", type=float, default=100.0, help="blocks a second that each node finds (default: 100)")
-    parser.add_argument("--seconds", type=float, default=14.0, help="for so long (default: 14)")
+    parser.add_argument("--rate", type=float, default=RATE, help=f"blocks a second of each node (default: {RATE:g})")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"for so long (default: {SECONDS:g})")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     sizes = [int(each) for each in args.nodes.split(",")]
     if max(sizes) > MOST_NODES or args.rate * args.seconds > MOST_BLOCKS:
         sys.exit(f"bench gossip: expected at most {MOST_NODES} nodes and {MOST_BLOCKS} blocks of each")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4_096, hard)), hard))
+    open_more_files()
     rows = []
     for size in sizes:
-        rows.append(measure(size, args.rate, args.seconds))
+        rows.append(mesh(size, args.rate, args.seconds))
         if not args.json:
             print("  ".join(f"{name} {value:,}" for name, value in rows[-1].items()), flush=True)
     full = round(full_batch(), 2)
