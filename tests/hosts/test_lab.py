@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import signal
@@ -256,17 +257,19 @@ def test_a_lab_whose_maker_is_killed_dies_and_the_next_removes_the_rest() -> Non
     )
     assert maker.stdout is not None
     folder, init, seat = maker.stdout.readline().split()
-    network = Path(f"/proc/{seat}/ns/net").stat().st_ino
-    # While it lives, another lab leaves it alone.
-    sweep()
-    assert Path(folder).exists() and Path(f"/proc/{init}").exists()
-    maker.send_signal(signal.SIGKILL)
-    maker.communicate()
-    for pid in (init, seat):
-        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"end of {pid}", DEADLINE_S)
-    sweep()  # or a lab of another test that has begun meanwhile: the folder may be gone already
-    assert not Path(folder).exists() and not (cgroup_here() / Path(folder).name).exists()
-    assert network not in networks()
+    # Kept open, or the kernel gives the number of the network that is gone to one that another test makes.
+    with open(f"/proc/{seat}/ns/net") as kept:
+        network = os.fstat(kept.fileno()).st_ino
+        # While it lives, another lab leaves it alone.
+        sweep()
+        assert Path(folder).exists() and Path(f"/proc/{init}").exists()
+        maker.send_signal(signal.SIGKILL)
+        maker.communicate()
+        for pid in (init, seat):
+            wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"end of {pid}", DEADLINE_S)
+        sweep()  # or a lab of another test that has begun meanwhile: the folder may be gone already
+        assert not Path(folder).exists() and not (cgroup_here() / Path(folder).name).exists()
+        wait_until(lambda: network not in networks(), "end of all processes in its network", DEADLINE_S)
     assert traces() == before
 
 
