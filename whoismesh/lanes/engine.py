@@ -8,6 +8,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -123,6 +124,8 @@ class Lanes:
         self._recover_until = 0.0
         self._drain_until: float | None = None
         self._stopped = False
+        # When lanes are due, kept until something but gossip has happened; None: to be asked again.
+        self._lanes_wake_at: float | None = None
 
     # -- the way in ---------------------------------------------------------------------------------------------
 
@@ -155,7 +158,9 @@ class Lanes:
                 self._drain(now)
             case Tick():
                 pass
-        return out + self._advance(now)
+        out += self._advance(now)
+        self._lanes_wake_at = None
+        return out
 
     @property
     def draining(self) -> bool:
@@ -169,7 +174,10 @@ class Lanes:
         if self._may_ask and now < member.unsure_until:
             times.append(member.unsure_until)
         elif self._may_ask:
-            times += [wake for lane in self.lanes.values() if (wake := lane.wake_at(now)) is not None]
+            if self._lanes_wake_at is None:
+                wakes = (lane.wake_at(now) for lane in self.lanes.values())
+                self._lanes_wake_at = min((wake for wake in wakes if wake is not None), default=math.inf)
+            times.append(self._lanes_wake_at)
         if self._drain_until is not None:
             times.append(self._drain_until)
         if self._origins is not None and member.joined:

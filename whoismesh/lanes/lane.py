@@ -250,8 +250,10 @@ class Lane:
         return lookup
 
     def _may_ask(self, now: float) -> bool:
-        while self._permits and self.clock.here(self._permits[0]) < now - self._lapse_s:
-            self._permits.popleft()
+        if self._permits:
+            lapsed = now - self._lapse_s - self.clock.here(0.0)
+            while self._permits and self._permits[0] < lapsed:
+                self._permits.popleft()
         if now < self._host_free_at - LAPSE_S:
             return False
         return self.unlimited or bool(self._permits and self.clock.here(self._permits[0]) <= now)
@@ -483,8 +485,8 @@ class Lane:
             return None
         at = max(now, self._host_free_at - LAPSE_S)
         if not self.unlimited:
-            times, lapse_s = map(self.clock.here, self._permits), self._lapse_s
-            at = max(at, next((time for time in times if time >= at - lapse_s), math.inf))
+            ahead_s, usable_from = self.clock.here(0.0), at - self._lapse_s
+            at = max(at, next((time + ahead_s for time in self._permits if time + ahead_s >= usable_from), math.inf))
         if at <= now:
             # Nothing more can be asked at this very moment; what waits is a retry.
             at = min((each.not_before for each in self.again if each.not_before > now), default=math.inf)
