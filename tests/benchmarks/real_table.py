@@ -1,7 +1,7 @@
 """Where the benchmarks have the real IPv4 table from: it is too large for the repository.
 
 It is a CSV with the columns of `whoismesh.practice.table` (level 1: the registries' statistics of October 2018, 196,333
-rows; level 2: routing data of June 2026, 390,270 rows), named by WHOISMESH_TABLE or lying in the checkout's root.
+rows; level 2: routing data of June 2026, 390,270 rows), named by BENCH_TABLE or lying in the checkout's root.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ ROOT = Path(__file__).parent.parent.parent
 
 def whole_table() -> Path:
     """Return where the table is; ends the program with one line if it is nowhere."""
-    named = os.environ.get("WHOISMESH_TABLE")
+    named = os.environ.get("BENCH_TABLE")
     path = Path(named) if named else ROOT / NAME
     if not path.is_file():
-        raise SystemExit(f"bin/bench: {path}: no such file; set WHOISMESH_TABLE to the IPv4 table {NAME}")
+        raise SystemExit(f"bin/bench: {path}: no such file; set BENCH_TABLE to the IPv4 table {NAME}")
     return path
 
 

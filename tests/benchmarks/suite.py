@@ -22,7 +22,9 @@ from figures import MORE, Figure, as_json, is_within, machine, table
 FOLDER = Path(__file__).parent
 FLOORS = FOLDER / "floors.json"
 SUITE = ("hit", "ingest", "lookup", "crawl", "budget", "order", "gossip")
-STUDIES = tuple(sorted({each.stem for each in FOLDER.glob("*.py")} - {*SUITE, "figures", "real_table", "suite"}))
+#: What these files share.
+SHARED = ("figures", "made_up", "processes", "real_table", "suite")
+STUDIES = tuple(sorted({each.stem for each in FOLDER.glob("*.py")} - {*SUITE, *SHARED}))
 #: What the suite itself takes.
 OPTIONS = ("--json", "--check", "--record", "--help")
 #: A figure may be worse than its floor by this part before --check says so, where floors.json has no other margin.
