@@ -174,6 +174,7 @@ class Coordinator:
             )
             if self._http is not None:
                 await self._status_server.start(self._http, self._log)
+            process.collect_rarely()
             process.tell_ready(ready_fd, endpoint)
             self._notifier.ready(f"listening at {endpoint}")
             await self._serve()
