@@ -31,7 +31,7 @@ from whoismesh.registries import REGISTRIES
 from whoismesh.sockets import open_socket
 
 CRAWL = bytes(16)
-#: A registration of IPv6 that is a /32 here; there are 1.6 million of them in what registries have had so far.
+#: A registration of IPv6 is a /32 here; registries have had some millions of them.
 IPV6_LENGTH = 32
 
 
@@ -74,19 +74,21 @@ def by_members(members: int) -> dict[str, float]:
 
 
 def made_up_results(family: str, count: int) -> list[Result]:
-    """Return results of different networks all over a family, in no order."""
+    """Return results of different networks all over a family, in no order, with gaps between them."""
     random, number = Random(3), 6 if family == "ipv6" else 4
-    length = IPV6_LENGTH if number == 6 else 32 - (2**32 // count).bit_length() + 1
-    blocks = [
-        (Range.of_prefix(number, first, length), registry)
-        for space, registry in runs()
-        if space.family == number
-        for first in range(space.first, space.last + 1, 1 << ((128 if number == 6 else 32) - length))
-    ]
-    random.shuffle(blocks)
+    bits = 128 if number == 6 else 32
+    # Half of the blocks or fewer: what is settled is in as many pieces as it ever is.
+    length = IPV6_LENGTH if number == 6 else bits - (2**32 // count).bit_length() + 2
+    spaces = [each for each in runs() if each[0].family == number and each[0].size >> bits - length]
+    sizes = [space.size >> bits - length for space, _ in spaces]
+    drawn: dict[Range, str] = {}
+    while len(drawn) < count:
+        for space, registry in random.choices(spaces, sizes, k=count - len(drawn)):
+            block = random.randrange(space.size >> bits - length)
+            drawn[Range.of_prefix(number, space.first + (block << bits - length), length)] = registry
     return [
         Result(1, sequence, registry, "network", Range(number, each.first, each.first), each, None, "", b"")
-        for sequence, (each, registry) in enumerate(blocks[:count], 1)
+        for sequence, (each, registry) in enumerate(drawn.items(), 1)
     ]
 
 

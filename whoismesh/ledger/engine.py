@@ -135,7 +135,7 @@ class Ledger:
         self._ports = ports
         self._intake = Intake()
         self._hearsay = Hearsay(self.log, self._intake.is_stored)
-        self._roster = Roster(crawl, epoch, self.workers)
+        self._roster = Roster(crawl, epoch)
         self._senders: dict[bytes, int] = {}
         #: To whose key each origin was given, by this start of the coordinator.
         self._keys: dict[int, str] = {}

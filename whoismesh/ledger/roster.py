@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
 from whoismesh.compounds import Peer
 from whoismesh.ledger.lending import Worker
 from whoismesh.messages import Members
 
 
 class Roster:
-    """The list of one start of the coordinator, `epoch`. `workers` are the members by origin, kept by the engine."""
+    """The list of one start of the coordinator, `epoch`: the members that take part in gossip."""
 
-    def __init__(self, crawl: bytes, epoch: int, workers: Mapping[int, Worker]) -> None:
+    def __init__(self, crawl: bytes, epoch: int) -> None:
         self._crawl = crawl
         self._epoch = epoch
-        self._workers = workers
+        self._peers: dict[int, Peer] = {}
         self._version = 0
         self._given = 0
 
     def joined(self, worker: Worker) -> Members:
         """Return the change that tells of a worker that came, or came back."""
         self._given = max(self._given, worker.origin)
-        return self._change(_peers((worker,)), ())
+        if not worker.gossip:
+            self._peers.pop(worker.origin, None)
+            return self._change((), ())
+        peer = self._peers[worker.origin] = Peer(worker.origin, worker.gossip, worker.key)
+        return self._change((peer,), ())
 
     def left(self, origin: int) -> Members:
         """Return the change that tells of a worker that is gone."""
+        self._peers.pop(origin, None)
         return self._change((), (origin,))
 
     def _change(self, peers: tuple[Peer, ...], gone: tuple[int, ...]) -> Members:
@@ -35,9 +38,4 @@ class Roster:
 
     def whole(self) -> Members:
         """Return the whole list."""
-        peers = _peers(self._workers.values())
-        return Members(self._crawl, self._epoch, self._version, 0, self._given, peers, ())
-
-
-def _peers(workers: Iterable[Worker]) -> tuple[Peer, ...]:
-    return tuple(Peer(each.origin, each.gossip, each.key) for each in workers if each.gossip)
+        return Members(self._crawl, self._epoch, self._version, 0, self._given, tuple(self._peers.values()), ())

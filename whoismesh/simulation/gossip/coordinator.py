@@ -51,7 +51,7 @@ class Coordinator:
         self._epoch += 1
         self._gathered, self._committing = [], False
         self.workers: dict[int, Worker] = {}
-        self._roster = Roster(self._mesh.crawl, self._epoch, self.workers)
+        self._roster = Roster(self._mesh.crawl, self._epoch)
         self._hearsay = Hearsay(self.log, lambda origin, number: number in self.stored.get(origin, ()))
         self._whole: Members | None = None
         self._mesh.clock.after(HOUSEKEEPING_S, self._housekeeping, self._epoch)
