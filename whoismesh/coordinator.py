@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import math
 import os
 import sqlite3
 import sys
@@ -39,7 +38,6 @@ from whoismesh.exposition import Family, of_coordinator
 from whoismesh.gatekeeper import Gatekeeper
 from whoismesh.imports import check_imports, has_imports, read_imports
 from whoismesh.keys import AllowList, Keys
-from whoismesh.ledger import Budget, Ledger
 from whoismesh.ledger.events import (
     Asked,
     Collected,
@@ -61,23 +59,12 @@ from whoismesh.logs import configure
 from whoismesh.messages import Compare, Digest, Discovered, Members, Metrics, Results, decode, encode
 from whoismesh.notify import Notifier
 from whoismesh.outbox import weight
-from whoismesh.prior_files import load_prior
-from whoismesh.registries import ORIGINS_BUDGET
 from whoismesh.settings import Settings, load
-from whoismesh.sockets import (
-    EXCHANGE_OFFSET,
-    FEED_OFFSET,
-    RESULTS_OFFSET,
-    Inbox,
-    bind_ports,
-    listen_with,
-    open_socket,
-    parse_endpoint,
-    refuse_strangers,
-)
+from whoismesh.sockets import Inbox, bind_ports, listen_with, open_socket, parse_endpoint, refuse_strangers
 from whoismesh.status_server import StatusServer, add_http_argument
 from whoismesh.storage import disk_error, lock_folder
-from whoismesh.store import CrawlRecord, LedgerStore
+from whoismesh.store import LedgerStore
+from whoismesh.take_up import START_STEP_S, take_up
 
 #: The state of the crawl goes out on the feed this often, seconds.
 STATUS_S = 0.5
@@ -90,10 +77,6 @@ LONGEST_SLEEP_S = 0.25
 MOST_WAITING_BYTES = 8 * 1024 * 1024
 #: Ranges of the space that the status names: two of them fill a line, and it goes out twice a second.
 MOST_RANGES = 64
-
-#: One step of the start (SQLite looks the ledger through, the prior is read, 10,000 results are taken up) may take so
-#: long, seconds: a ledger of 20 GB at 50 MB/s.
-START_STEP_S, STEP_RESULTS = 400.0, 10_000
 
 #: Connections of a member (leases, results, feed, an exchange), and files of the coordinator's own and of listeners.
 MEMBER_FILES, OWN_FILES = 4, 200
@@ -154,9 +137,12 @@ class Coordinator:
             sockets = [listen_with(open_socket(context, kind), self._keys) for kind in kinds]
             port = bind_ports(sockets, self._host, self._port)
             try:
-                record = self._take_up(port)
+                record, self._ledger = take_up(
+                    self._settings, self._store, port, self._notifier, self._log, retry_failed=self._retry_failed
+                )
             except sqlite3.Error as error:
                 raise disk_error(self._state, "the ledger cannot be taken up", error) from None
+            self._started_at = record.started_at
             self._leases = Inbox(sockets[0], self._on_lease_frames)
             self._collector = Inbox(sockets[1], self._on_result_frames)
             self._ranges = [str(each) for each in record.space[:MOST_RANGES]]
@@ -203,54 +189,6 @@ class Coordinator:
                 lambda public: allowed.name_of(public) is not None,
                 lambda reason: self._log.warning("connection_refused", reason=reason),
             )
-
-    def _take_up(self, port: int) -> CrawlRecord:
-        """Make the engine from what is stored, and settle what the prior calls free.
-
-        Raises StateError, ConfigError, sqlite3.Error.
-        """
-        settings = self._settings
-        if settings.prior:
-            self._notifier.starting("reading the prior", START_STEP_S)
-        prior = load_prior(settings.prior, settings.space, settles=settings.prior_settles)
-        record = self._store.begin(
-            settings.space, settings.attempts, depth=settings.depth, retry_failed=self._retry_failed
-        )
-        self._started_at = record.started_at
-        self._ledger = Ledger(
-            record.id,
-            record.space,
-            self._budgets(),
-            epoch=record.epoch,
-            origins=record.origins,
-            ports=(port + RESULTS_OFFSET, port + FEED_OFFSET, port + EXCHANGE_OFFSET),
-            lease_s=self._settings.lease_s,
-            attempts=self._settings.attempts,
-            give_up_s=self._settings.give_up_s,
-            most_members=self._settings.mesh.most_members,
-            prior=prior,
-        )
-        for number, result in enumerate(self._store.results()):
-            if number % STEP_RESULTS == 0:
-                self._notifier.starting(f"taking up the ledger: {number:,} results", START_STEP_S)
-            self._ledger.replay(result)
-        free = self._ledger.delegated()
-        self._store.append(free, {})
-        for result in free:
-            self._ledger.replay(result)
-        if settings.prior:
-            aims = sum(map(len, prior.aims.values()))
-            self._log.info("prior_read", files=len(settings.prior), aims=aims, free_results=len(free))
-        return record
-
-    def _budgets(self) -> dict[str, Budget]:
-        found = {
-            registry: Budget(each.rate, each.host_rate, each.wait_s)
-            for registry, each in self._settings.registries.items()
-        }
-        if self._settings.asn:
-            found[ORIGINS_BUDGET] = Budget(self._settings.origins.rate, math.inf)
-        return found
 
     def _quit(self) -> None:
         """End at once: the second signal. What is being stored is stored whole or not at all, and then sent again."""
