@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import resource
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,6 +21,7 @@ from pathlib import Path
 import made_up
 import zmq
 from figures import LESS, Figure, alternate
+from processes import Daemon, cpu_s
 
 from whoismesh.addresses import Range
 from whoismesh.compounds import Result
@@ -147,12 +145,6 @@ class Coordinator:
         return leases, cpu_s(self.pid) - cpu_began
 
 
-def cpu_s(pid: int) -> float:
-    """Return the processor time that a process has taken, seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def memory_mb(pid: int, name: str) -> float:
     """Return a figure of a process's memory, MB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -162,22 +154,15 @@ def memory_mb(pid: int, name: str) -> float:
 @contextlib.contextmanager
 def coordinator(members: int) -> Iterator[Coordinator]:
     """Run a coordinator of all of IPv4 with so many members."""
-    with tempfile.TemporaryDirectory() as folder, zmq.Context() as context:
-        Path(folder, "crawl.toml").write_text(CONFIG)
-        ready, ready_write = os.pipe()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "whoismesh.coordinator", "--config", "crawl.toml", "--listen", "tcp://127.0.0.1:0",
-             "--state", "state", "--ready-fd", str(ready_write)],
-            cwd=folder, pass_fds=[ready_write], stderr=subprocess.DEVNULL,
+    with tempfile.TemporaryDirectory() as name, zmq.Context() as context, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        (folder / "crawl.toml").write_text(CONFIG)
+        daemon = Daemon(
+            stack, folder / "coordinator.log", "whoismesh.coordinator", "--config", str(folder / "crawl.toml"),
+            "--listen", "tcp://127.0.0.1:0", "--state", str(folder / "state"),
         )  # fmt: skip
-        os.close(ready_write)
-        try:
-            yield Coordinator(context, os.read(ready, 200).decode().strip(), process.pid, members)
-        finally:
-            os.close(ready)
-            context.destroy(linger=0)
-            process.kill()
-            process.wait()
+        stack.callback(lambda: context.destroy(linger=0))
+        yield Coordinator(context, daemon.is_ready(), daemon.process.pid, members)
 
 
 def bare_store(folder: str, pipe: Connection) -> None:

@@ -13,10 +13,7 @@ import asyncio
 import csv
 import ipaddress
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import tomllib
@@ -24,7 +21,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -32,12 +29,12 @@ from typing import Any
 import aiohttp
 import pytest_socket
 from figures import Figure, alternate
+from processes import Daemon
 
 ROUNDS = 3
 AT_ONCE = 16
 #: URLs of the floor, and addresses of each peer, in one round.
 FLOOR_URLS, PEER_ADDRESSES = 4_000, 240
-TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 OURS, FLOOR = "whoismesh-worker", "bare aiohttp"
 
 Asked = tuple[str, str]  #: registry, address
@@ -57,21 +54,29 @@ class Bench:
     def worker(self) -> float:
         """Crawl with a fresh coordinator and one worker; keep what it asked for the others."""
         state = self._folder / f"round-{next(self._rounds)}"
+        state.mkdir()
         seen = len(self._requests())
         common = ("--config", str(self._config), "--log-level", "error")
-        with daemon("coordinator", *common, "--listen", "tcp://127.0.0.1:0", "--exit-when-done", "--state",
-                    str(state / "coord")) as (coordinator, endpoint):  # fmt: skip
-            with daemon("worker", *common, "--coord", endpoint, "--state", str(state / "worker")) as (worker, _):
-                began_s = cpu_s(worker.pid)
-                _, code, usage = os.wait4(worker.pid, 0)
-                worker.returncode = code
-            if code or coordinator.wait() != 0:
+        with ExitStack() as stack:
+            coordinator = Daemon(
+                stack, state / "coord.log", "whoismesh.coordinator", *common, "--listen", "tcp://127.0.0.1:0",
+                "--exit-when-done", "--state", str(state / "coord"),
+            )  # fmt: skip
+            endpoint = coordinator.is_ready()
+            worker = Daemon(
+                stack, state / "worker.log", "whoismesh.worker", *common, "--coord", endpoint,
+                "--state", str(state / "worker"),
+            )  # fmt: skip
+            worker.is_ready()
+            worker.ends()
+            coordinator.ends()
+            if worker.exit_code or coordinator.exit_code:
                 raise RuntimeError("the crawl has failed")
         rows = self._requests()[seen:]
         self.asked = [(row[1], row[3]) for row in rows]
         self.answered = [(row[1], row[3]) for row in rows if row[4] == "network"]
         self._keep(OURS, len(rows), float(rows[-1][0]) - float(rows[0][0]))
-        return len(rows) / (usage.ru_utime + usage.ru_stime - began_s)
+        return len(rows) / worker.cpu_s
 
     def _requests(self) -> list[list[str]]:
         """Return all requests so far, when the log has not grown for a while: it is flushed once a second."""
@@ -216,36 +221,15 @@ async def at_once(asked: list[Asked], look_up: Callable[[str, str], Coroutine[An
     return sum(await asyncio.gather(*(some() for _ in range(AT_ONCE))))
 
 
-@contextmanager
-def daemon(module: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Run one of our daemons; give it and the line that it says when it is ready."""
-    ready, write = os.pipe()
-    command = [sys.executable, "-m", f"whoismesh{module and '.'}{module}", *arguments, "--ready-fd", str(write)]
-    process = subprocess.Popen(command, pass_fds=[write], stdout=subprocess.DEVNULL)
-    os.close(write)
-    try:
-        with os.fdopen(ready) as said:
-            yield process, said.readline().strip()
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            process.wait()
-
-
-def cpu_s(pid: int) -> float:
-    """Return the processor time of a process so far, kernel included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
-
-
 def measure() -> list[Figure]:
     """Return the figures of the suite."""
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         folder = Path(name)
         config = folder / "practice.toml"
-        log = str(folder / "requests.csv")
-        with daemon("", "practice", "--config-out", str(config), "--log", log):
+        with ExitStack() as stack:
+            command = "whoismesh", "practice", "--config-out", str(config), "--log", str(folder / "requests.csv")
+            Daemon(stack, folder / "practice.log", *command).is_ready()
             pytest_socket.socket_allow_hosts(["127.0.0.1"], allow_unix_socket=True)
             try:
                 return _measure(Bench(folder, config))

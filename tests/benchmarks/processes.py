@@ -61,7 +61,7 @@ class Practice:
     @property
     def cpu_s(self) -> float:
         """Processor seconds until now."""
-        return _cpu_s(self._process.pid)
+        return cpu_s(self._process.pid)
 
     def config_of(self, space: Iterable[Range]) -> str:
         """Return the config (TOML) of a crawl of that space."""
@@ -81,8 +81,8 @@ def practicing(table: Path | None, *options: str) -> Iterator[Practice]:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         command = ["whoismesh", "practice", "--config-out", str(folder / "practice.toml"), *options]
-        command += ["--prior-out", str(folder / "delegated"), *(["--table", str(table)] if table else []), "--log"]
-        served = Daemon(stack, folder / "requests.csv", command)
+        command += ["--prior-out", str(folder / "delegated"), "--log", str(folder / "requests.csv")]
+        served = Daemon(stack, folder / "practice.log", *command, *(["--table", str(table)] if table else []))
         served.is_ready()
         yield Practice(served.process, folder)
 
@@ -99,18 +99,15 @@ def crawled(practice: Practice, config: str, workers: int, more: Iterable[str] =
         common = ["--config", str(folder / "crawl.toml"), "--log-level", "warning", "--state"]
         endpoint = f"tcp://127.0.0.1:{free_port()}"
         practice_s = practice.cpu_s
+
+        def daemon(state: str, *command: str) -> Daemon:
+            return Daemon(stack, folder / f"{state}.log", *command, *common, str(folder / state))
+
         # The workers first, and all at once: a small crawl is over before the last of them is there.
-        ours = [
-            Daemon(stack, folder / f"worker-{number}", ["whoismesh.worker", "--coord", endpoint, *common])
-            for number in range(1, workers + 1)
-        ]
+        ours = [daemon(f"worker-{number}", "whoismesh.worker", "--coord", endpoint) for number in range(1, workers + 1)]
         for each in ours:
             each.is_ready()
-        coordinator = Daemon(
-            stack,
-            folder / "coordinator",
-            ["whoismesh.coordinator", "--listen", endpoint, "--exit-when-done", *more, *common],
-        )
+        coordinator = daemon("coordinator", "whoismesh.coordinator", "--listen", endpoint, "--exit-when-done", *more)
         coordinator.is_ready()
         began = time.monotonic()
         coordinator.ends()
@@ -138,26 +135,28 @@ def crawled(practice: Practice, config: str, workers: int, more: Iterable[str] =
 
 
 class Daemon:
-    """A process of ours that says when it is ready; at the end of the stack it is gone. Its state is a folder."""
+    """A process of ours that says when it is ready; at the end of the stack it is gone. What it logs is a file."""
 
-    def __init__(self, stack: ExitStack, state: Path, command: list[str]) -> None:
-        self._log = state.with_suffix(".log")
+    def __init__(self, stack: ExitStack, log: Path, *command: str) -> None:
+        self._log = log
         ready, ready_write = os.pipe()
         self._ready = stack.enter_context(os.fdopen(ready))
         self._before_s = 0.0
-        with self._log.open("wb") as out:
+        with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *command, str(state), "--ready-fd", str(ready_write)],
+                [sys.executable, "-m", *command, "--ready-fd", str(ready_write)],
                 pass_fds=[ready_write], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
         os.close(ready_write)
         stack.callback(self._kill)
 
-    def is_ready(self) -> None:
-        """Wait until it says so. Raises RuntimeError if it ends instead."""
-        if not self._ready.readline():
+    def is_ready(self) -> str:
+        """Wait until it says so; return what it says. Raises RuntimeError if it ends instead."""
+        line = self._ready.readline().strip()
+        if not line:
             raise RuntimeError(f"{self._log.stem} ended before it was ready: {self._log.read_text()[-500:]}")
-        self._before_s = _cpu_s(self.process.pid)
+        self._before_s = cpu_s(self.process.pid)
+        return line
 
     def ends(self) -> None:
         """Wait for its end; take down what it has used."""
@@ -184,7 +183,7 @@ def free_port() -> int:
     raise RuntimeError("no four free ports in a row from 21000 to 32000")
 
 
-def _cpu_s(process: int) -> float:
+def cpu_s(process: int) -> float:
     """Return what a running process has taken of the processor, seconds."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * TICK_S
