@@ -31,9 +31,7 @@ def crawl(practice: Practice, workers: int, *, prior: bool, rate: float = RATE) 
     config = practice.config_of(map(Range.parse, space)).replace(
         "\nrate = inf\nhost_rate", f"\nrate = {rate}\nhost_rate"
     )
-    with crawled(practice, config, workers, ["--prior", str(practice.prior)] if prior else []) as found:
-        if found.exit_code:
-            raise RuntimeError(f"the crawl ended with {found.exit_code}")
+    with crawled(practice, config, workers, prior=prior) as found:
         return found
 
 

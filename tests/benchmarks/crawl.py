@@ -35,10 +35,7 @@ def pieces(table: AllocationTable) -> list[Range]:
 
 def crawl(practice: Practice, space: list[Range], workers: int, *, prior: bool) -> tuple[Crawled, float]:
     """Crawl a space; return what it took, and without a prior how many lookups settled nothing."""
-    config = practice.config_of(space)
-    with crawled(practice, config, workers, ["--prior", str(practice.prior)] if prior else []) as found:
-        if found.exit_code:
-            raise RuntimeError(f"the crawl ended with {found.exit_code}")
+    with crawled(practice, practice.config_of(space), workers, prior=prior) as found:
         return found, 0 if prior else wasted(found, space)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import made_up
 import zmq
 from figures import LESS, Figure, alternate
-from processes import Daemon, cpu_s
+from processes import Daemon, cpu_s, memory_mb
 
 from whoismesh.addresses import Range
 from whoismesh.compounds import Result
@@ -143,12 +143,6 @@ class Coordinator:
                                 wants = {each.registry: 0.0}
                             socket.send(encode(LeaseRequest(member.crawl, member.origin, wants)))
         return leases, cpu_s(self.pid) - cpu_began
-
-
-def memory_mb(pid: int, name: str) -> float:
-    """Return a figure of a process's memory, MB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024 / 1e6
 
 
 @contextlib.contextmanager
@@ -275,9 +269,9 @@ def measure() -> list[Figure]:
     lent = alternate({"ours": leases, "bare": router}, ROUNDS)
     ours_us, bare_us = (sorted(found[each])[ROUNDS // 2] for each in ("cpu_us", "bare_us"))
     with coordinator(MEMBERS) as coord:
-        empty = memory_mb(coord.pid, "VmRSS")
+        empty = memory_mb(coord.pid)
         coord.feed(_frames(coord.members, networks), len(networks))
-        full, peak = memory_mb(coord.pid, "VmRSS"), memory_mb(coord.pid, "VmHWM")
+        full, peak = memory_mb(coord.pid), memory_mb(coord.pid, "VmHWM")
     return [
         Figure("results a second, on disk", rates["ours"], "/s", "bare PULL and SQLite", rates["bare"], goal=0.35),
         Figure("results a second", rates["ours"], "/s", goal=30_000),

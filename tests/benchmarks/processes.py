@@ -31,7 +31,6 @@ TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 class Crawled:
     """One crawl: when it ended, its requests (`Practice.asked`), and processor seconds by process."""
 
-    exit_code: int
     ended: float
     requests: list[tuple[float, str, str]]
     practice_cpu_s: float
@@ -88,11 +87,12 @@ def practicing(table: Path | None, *options: str) -> Iterator[Practice]:
 
 
 @contextmanager
-def crawled(practice: Practice, config: str, workers: int, more: Iterable[str] = ()) -> Iterator[Crawled]:
+def crawled(practice: Practice, config: str, workers: int, *, prior: bool) -> Iterator[Crawled]:
     """Run a crawl of that config (TOML) by so many workers; its state lasts as long as the context.
 
-    `more` are options of the coordinator.
+    With a `prior` it is the one that the practice registries publish. Raises RuntimeError for a crawl that has failed.
     """
+    more = ("--prior", str(practice.prior)) if prior else ()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         (folder / "crawl.toml").write_text(config)
@@ -114,6 +114,8 @@ def crawled(practice: Practice, config: str, workers: int, more: Iterable[str] =
         ended = time.monotonic()
         for each in ours:
             each.ends()
+        if coordinator.exit_code:
+            raise RuntimeError(f"the crawl ended with {coordinator.exit_code}")
         store = LedgerStore.read(folder / "coordinator")
         counters: Counter[str] = Counter()
         for each in store.counters().values():
@@ -123,7 +125,6 @@ def crawled(practice: Practice, config: str, workers: int, more: Iterable[str] =
         store.close()
         requests = [each for each in practice.asked() if each[0] > began]
         yield Crawled(
-            coordinator.exit_code,
             ended,
             requests,
             practice.cpu_s - practice_s,
@@ -187,3 +188,9 @@ def cpu_s(process: int) -> float:
     """Return what a running process has taken of the processor, seconds."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * TICK_S
+
+
+def memory_mb(process: int, name: str = "VmRSS") -> float:
+    """Return a figure of a running process's memory (/proc/PID/status), MB."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024 / 1e6

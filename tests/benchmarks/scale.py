@@ -14,10 +14,10 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 from random import Random
 
 import zmq
+from prefixes import resident_bytes
 
 from whoismesh.addresses import WHOLE, Range
 from whoismesh.compounds import Result
@@ -59,10 +59,10 @@ def by_members(members: int) -> dict[str, float]:
         engine.handle(Received(b"%d" % number, Join(b"", f"{host}:4242", f"{host}:7711", 0, ()), ""), 0.1)
 
     def renew(number: int) -> None:
+        # The first origin is the engine's own.
         engine.handle(Received(b"%d" % number, Renew(CRAWL, number + 2, {}, 0.0), ""), 0.2)
 
     joined = cpu_us(members, join)
-    # The origins that were given begin after the engine's own.
     return {
         "members": members,
         "join_us": joined,
@@ -98,11 +98,6 @@ def by_networks(family: str, count: int, pipe: Connection) -> None:
     before = resident_bytes()
     seconds = cpu_us(1, lambda _: [engine.replay(each) for each in results]) / 1e6
     pipe.send((len(results), seconds / len(results) * 1e6, (resident_bytes() - before) / len(results)))
-
-
-def resident_bytes() -> int:
-    """Return this process's resident memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 def by_subscribers(subscribers: int, frames: int = 200, size: int = 500) -> float:
